@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+# Tests, by what each kind may assume: unit nothing, abi the BPF object, bpf root, net root and network namespaces.
+# They are built by target all_tests only, so that a plain `make` stays quick.
+include(GoogleTest)
+enable_testing()
+
+add_custom_target(all_tests)
+set(EGRESS_TEST_TIMEOUT 120)
+
+# What ctest may hand out at once: at most two tests that make namespaces and load programs (scripts/run-tests).
+file(WRITE "${PROJECT_BINARY_DIR}/test-resources.json"
+  [[{"version": {"major": 1, "minor": 0}, "local": [{"kernel": [{"id": "0", "slots": 1}, {"id": "1", "slots": 1}]}]}
+]])
+
+# Programs that tests or benchmarks attach beside ours: build/<name>.bpf.o, build/<name>.skel.h.
+file(GLOB test_bpf_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*/*.bpf.c")
+set(test_bpf_targets "")
+foreach(source IN LISTS test_bpf_sources)
+  string(REGEX REPLACE ".*/([^/]+)\\.bpf\\.c$" "\\1" name "${source}")
+  egress_add_bpf(${name} "${source}")
+  set_target_properties(bpf_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  list(APPEND test_bpf_targets bpf_${name})
+endforeach()
+
+add_library(test_options INTERFACE)
+target_include_directories(test_options INTERFACE "${PROJECT_SOURCE_DIR}/tests")
+target_compile_definitions(test_options INTERFACE
+  EGRESS_COMMAND="${PROJECT_BINARY_DIR}/egress"
+  EGRESS_BPF_OBJECT="${PROJECT_BINARY_DIR}/${EGRESS_BPF_NAME}.bpf.o"
+  EGRESS_BPFTOOL="${EGRESS_BPFTOOL}"
+  EGRESS_BUILD_DIR="${PROJECT_BINARY_DIR}"
+  EGRESS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(test_options INTERFACE egress_options GTest::gtest PkgConfig::LIBBPF fmt::fmt)
+if(TARGET GTest::gmock)
+  target_link_libraries(test_options INTERFACE GTest::gmock)
+endif()
+foreach(library libegress egress_cli)
+  if(TARGET ${library})
+    target_link_libraries(test_options INTERFACE ${library})
+  endif()
+endforeach()
+
+file(GLOB support_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support/*.cpp")
+if(support_sources)
+  add_library(test_support STATIC EXCLUDE_FROM_ALL ${support_sources})
+  target_link_libraries(test_support PUBLIC test_options)
+  foreach(dependency bpf_${EGRESS_BPF_NAME} ${test_bpf_targets})
+    if(TARGET ${dependency})
+      add_dependencies(test_support ${dependency})
+    endif()
+  endforeach()
+endif()
+
+# Names of sanitized tests begin with "asan.", so that one ctest run can hold both builds.
+set(test_prefix "")
+set(test_extra_label "")
+if(EGRESS_SANITIZE)
+  set(test_prefix TEST_PREFIX asan.)
+  set(test_extra_label ";asan")
+endif()
+
+# egress_add_tests(<kind> [<property> <value>]...): binary <kind>_tests of tests/<kind>/*.cpp.
+function(egress_add_tests kind)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${kind}/*.cpp")
+  if(NOT kind IN_LIST EGRESS_TEST_KINDS OR NOT sources)
+    return()
+  endif()
+  add_executable(${kind}_tests EXCLUDE_FROM_ALL ${sources})
+  if(TARGET test_support)
+    target_link_libraries(${kind}_tests PRIVATE test_support)
+  endif()
+  target_link_libraries(${kind}_tests PRIVATE test_options GTest::gtest_main)
+  foreach(dependency egress bpf_${EGRESS_BPF_NAME} ${test_bpf_targets})
+    if(TARGET ${dependency})
+      add_dependencies(${kind}_tests ${dependency})
+    endif()
+  endforeach()
+  add_dependencies(all_tests ${kind}_tests)
+  gtest_discover_tests(${kind}_tests
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    ${test_prefix}
+    NO_PRETTY_VALUES # values may hold what neither CMake nor a terminal likes
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${EGRESS_TEST_TIMEOUT} LABELS "${kind}${test_extra_label}" ${ARGN})
+endfunction()
+
+egress_add_tests(unit)
+egress_add_tests(abi)
+egress_add_tests(bpf RESOURCE_GROUPS kernel:1)
+egress_add_tests(net RESOURCE_GROUPS kernel:1)

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel/user contract of egress: every map key and value, every limit.
+ *
+ * Included by the BPF program, by the C++ library and by anyone who writes the
+ * maps from elsewhere. Plain C; nothing here needs libbpf. Sizes and offsets
+ * are asserted below and compared with the BTF of the object in tests/abi.
+ *
+ * Byte order: a field named `addr` or `dst_ip` is in network byte order;
+ * every other field, ports included, is in host byte order.
+ * Clock: every `*_at` and `*_until` is nanoseconds of CLOCK_BOOTTIME as the
+ * kernel sees it (no time namespace applied).
+ */
+#ifndef DROP_EGRESS_BY_CGROUP_H
+#define DROP_EGRESS_BY_CGROUP_H
+
+#ifdef __bpf__
+#include <linux/types.h>
+#else
+#include <linux/types.h>
+#include <stddef.h>
+#endif
+
+/* Raised whenever a key, value or meaning below changes. */
+#define EGRESS_ABI 1
+
+/* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
+
+#define DROP_CONFIG_NO_END 0xFFFFFFFFu /* ttl of a rule without an end */
+
+/* drop_config.flags */
+#define DROP_CONFIG_CANARY 0x1 /* a self-test of `status`: judged, never counted nor listed */
+
+/*
+ * Value of `drop_configs` (hash, key: rule id, u32). Another tool writes zero into
+ * `flags` and `reserved`. Matches nothing unless cgroup_id equals the key under
+ * which `cgroup_rules` names this rule: a zeroed entry drops nothing.
+ */
+struct drop_config {
+	__u32 dst_ip;     /* IPv4, network byte order */
+	__u16 dst_port;   /* host byte order; 0 = every port and every protocol */
+	__u16 flags;      /* DROP_CONFIG_* */
+	__u64 cgroup_id;  /* as in cgroup_rules; the cgroup and its descendants */
+	__u32 ttl;        /* seconds from created_at; 0 = over at once */
+	__u32 reserved;
+	__u64 created_at; /* boot clock, nanoseconds */
+};
+
+/* Value of `stats` (per-CPU array, one entry). GSO packets count as their segments. */
+struct drop_stats {
+	__u64 packets_dropped;
+	__u64 packets_processed;
+	__u64 bytes_dropped; /* layer 3 */
+};
+
+/* ---- 2. Rules ---- */
+
+enum egress_action {
+	EGRESS_ACTION_NONE = 0,
+	EGRESS_ACTION_DROP = 1,
+	EGRESS_ACTION_REJECT = 2,
+	EGRESS_ACTION_AUDIT = 3,
+	EGRESS_ACTION_ALLOW = 4,
+};
+
+/* egress_rule.flags */
+#define EGRESS_RULE_V4         0x01 /* applies to IPv4 */
+#define EGRESS_RULE_V6         0x02 /* applies to IPv6; `any` has both bits and plen 0 */
+#define EGRESS_RULE_PROTO      0x04 /* `proto` is meant; without it every protocol */
+#define EGRESS_RULE_INCLUDE_ND 0x08 /* may also decide neighbour discovery and MLD */
+#define EGRESS_RULE_TRIAL_NEW  0x10 /* in force only before control.trial_deadline */
+#define EGRESS_RULE_TRIAL_OLD  0x20 /* removed, in force again from control.trial_deadline on */
+#define EGRESS_RULE_DEFAULT    0x40 /* the closing `drop any` of isolate / default: deny */
+#define EGRESS_RULE_LOOPBACK   0x80 /* an exception for loopback that isolate adds */
+
+#define EGRESS_FOREVER 0xFFFFFFFFFFFFFFFFull /* expires_at of a rule without an end */
+
+/* The four chains a rule can stand in: egress_rule.next[]. */
+enum egress_chain {
+	EGRESS_CHAIN_V4 = 0,
+	EGRESS_CHAIN_V4_MARK = 1,
+	EGRESS_CHAIN_V6 = 2,
+	EGRESS_CHAIN_V6_MARK = 3,
+	EGRESS_CHAINS = 4,
+};
+
+/*
+ * `rules` (array, mmapable): the rule with id I stands at I % max_entries. A record
+ * with id 0 is free. Written by the library only, except that a sweep clears `id`
+ * and unlinks. `id` is stored last when a rule is written and cleared first when it
+ * goes, so a reader who finds the id it followed has found the rule.
+ *
+ * A rule is visible to a packet that read control.epoch as E iff
+ *   (born == 0 || (s32)(E - born) >= 0) && (died == 0 || (s32)(E - died) < 0).
+ */
+struct egress_rule {
+	__u32 id;
+	__u32 next[EGRESS_CHAINS]; /* ids; 0 ends a chain */
+	__u32 set;                 /* index into `sets` */
+	__u8 action;               /* enum egress_action */
+	__u8 flags;                /* EGRESS_RULE_* */
+	__u8 proto;                /* IP protocol number, with EGRESS_RULE_PROTO */
+	__u8 plen;                 /* prefix length, bits */
+	__u16 port_first;          /* 0 = every port, then port_last is 0 too */
+	__u16 port_last;
+	__u32 born;                /* epoch; 0 = since ever */
+	__u32 died;                /* epoch; 0 = not */
+	__u64 expires_at;
+	__u64 created_at;
+	__u32 addr[4];             /* network byte order; IPv4 in addr[0], rest zero; host bits zero */
+};
+
+/*
+ * `members` (hash): which rules of a set have this destination. The value is the id
+ * of the first rule of the chain. Two kinds of key:
+ *  - plain: the chain holds the rules of exactly this prefix, port key and protocol.
+ *    Ranges of one prefix and protocol share a key (port 0), narrowest first.
+ *  - mark: the chain holds every rule of this prefix that names a port or a protocol,
+ *    most specific first. Only asked for packets whose ports or protocol cannot be
+ *    read (fragments, truncated, too long header chains).
+ */
+#define EGRESS_KIND_V6    0x01
+#define EGRESS_KIND_PROTO 0x02 /* key.proto is meant */
+#define EGRESS_KIND_RANGE 0x04 /* port ranges; key.port is 0 */
+#define EGRESS_KIND_EXACT 0x08 /* key.port is meant */
+#define EGRESS_KIND_MARK  0x10 /* the mark chain of the prefix */
+
+struct egress_member_key {
+	__u32 set_kind; /* set << 8 | EGRESS_KIND_* */
+	__u16 port;
+	__u8 plen;
+	__u8 proto;
+	__u32 addr[4]; /* masked; network byte order */
+};
+
+struct egress_member {
+	__u32 head;
+	__u32 zero;
+};
+
+/* `counters` (per-CPU hash): key EGRESS_COUNTER_RULE | id or EGRESS_COUNTER_DOOR | id. */
+#define EGRESS_COUNTER_RULE 0ull
+#define EGRESS_COUNTER_DOOR (1ull << 32) /* a rule of drop_configs */
+
+struct egress_counter {
+	__u64 packets;
+	__u64 bytes;  /* layer 3, all segments */
+	__u64 denied; /* system calls refused by connect4/6 and sendmsg4/6 */
+};
+
+/* ---- 3. Sets: the rules of one subject in one policy ---- */
+
+#define EGRESS_SHAPES_MAX 96   /* shapes of one list */
+#define EGRESS_STEPS_MAX 256   /* rules of one chain, sets of one name */
+#define EGRESS_SETS_OF_PACKET 24 /* names with rules (anchors) on the way from a cgroup to the root */
+#define EGRESS_LEVELS_MAX 32   /* levels below the root of the enforced subtree, the root included */
+
+/* A run of `shapes` entries; one aligned 8-byte store replaces it. */
+struct egress_run {
+	__u32 first;
+	__u32 count;
+};
+
+/* Entry of `shapes` (array, mmapable): one combination of prefix length, port and protocol kind. */
+struct egress_shape {
+	__u8 kind; /* EGRESS_KIND_* */
+	__u8 plen;
+	__u16 zero;
+	__u32 zero2;
+};
+
+/* Which list a packet walks: egress_set.lists[]. */
+enum egress_list {
+	EGRESS_LIST_V4 = 0,      /* plain shapes, most specific first */
+	EGRESS_LIST_V4_MARK = 1, /* for packets with unknown ports or protocol: marks and portless shapes */
+	EGRESS_LIST_V6 = 2,
+	EGRESS_LIST_V6_MARK = 3,
+	EGRESS_LISTS = 4,
+};
+
+/* egress_set.flags */
+#define EGRESS_SET_USED  0x1
+#define EGRESS_SET_ONLY  0x2 /* the cgroup alone, not its descendants */
+#define EGRESS_SET_AUDIT 0x4 /* holds audit rules: every match is looked for */
+
+/* `sets` (array, mmapable); index 0 is never used. Library writes. */
+struct egress_set {
+	__u32 flags;
+	__u32 next;   /* next set of the same anchor; 0 ends */
+	__u32 anchor;
+	__u32 policy; /* key of `policy_names`; 0 = the policy of no name */
+	struct egress_run lists[EGRESS_LISTS];
+	__u64 decides_until; /* no drop, reject or allow rule of this set lives longer */
+	__u64 zero;
+};
+
+/* ---- 4. Subjects: names and the cgroups that bear them ---- */
+
+enum egress_anchor_kind {
+	EGRESS_ANCHOR_NONE = 0,
+	EGRESS_ANCHOR_PATH = 1, /* a path below the root of the enforced subtree */
+	EGRESS_ANCHOR_UNIT = 2, /* a last path component, anywhere below it */
+	EGRESS_ANCHOR_ID = 3,   /* one cgroup id */
+};
+
+/* `anchors` (array, mmapable); index 0 is never used. Library writes. */
+struct egress_anchor {
+	__u32 kind;      /* enum egress_anchor_kind */
+	__u32 first_set; /* 0 = none */
+	__u64 cgroup_id; /* EGRESS_ANCHOR_ID */
+};
+
+#define EGRESS_PATH_MAX 1024
+#define EGRESS_NAME_MAX 256 /* a cgroup name is at most 255 bytes */
+
+/* `anchor_names` (hash, key: anchor): the path ("/" + components, no trailing slash) or unit name. */
+struct egress_anchor_name {
+	char name[EGRESS_PATH_MAX]; /* zero-terminated */
+};
+
+/*
+ * `names` (hash): the tree of names that rules wait for. Edges lead from a node and
+ * a component to a node; node 1 is the root of the enforced subtree. Node 0 is
+ * "anywhere below it" and leads from a unit's name to its anchor.
+ */
+#define EGRESS_NODE_ANYWHERE 0
+#define EGRESS_NODE_ROOT 1
+
+struct egress_name_key {
+	__u32 node;
+	char name[EGRESS_NAME_MAX]; /* zero-padded */
+};
+
+struct egress_name {
+	__u32 node;   /* the node reached; 0 for a unit */
+	__u32 anchor; /* 0 = none here */
+};
+
+/*
+ * `bindings` (hash, key: cgroup id, u64): what the rules call this cgroup. Written by
+ * cgroup_mkdir before any process can enter the cgroup, by the library for cgroups
+ * that exist already, and removed by cgroup_release when the last socket is gone.
+ */
+struct egress_binding {
+	__u32 node;        /* where this cgroup stands in `names`; 0 = nowhere */
+	__u32 path_anchor;
+	__u32 unit_anchor;
+	__u32 id_anchor;
+};
+
+/* `policy_names` (hash, key: policy, u32 > 0) and `reasons` (hash, key: rule id). */
+#define EGRESS_TEXT_MAX 256
+struct egress_text {
+	char text[EGRESS_TEXT_MAX]; /* UTF-8, zero-terminated */
+};
+
+/* ---- 5. One instance ---- */
+
+enum egress_maintenance {
+	EGRESS_MAINTENANCE_FREE = 0,
+	EGRESS_MAINTENANCE_SWEEP = 1,
+	EGRESS_MAINTENANCE_LIBRARY = 2,
+};
+
+/*
+ * `control` (array of one, mmapable). Every change of rules ends in one store to
+ * `epoch`; a packet reads it once.
+ */
+struct egress_control {
+	__u32 epoch;          /* library */
+	__u32 next_id;        /* library: ids below were given out; starts at 1 */
+	__u32 next_node;      /* library; starts at 2 */
+	__u32 pending;        /* library: epoch of the change under way, 0 = none */
+	__u64 trial_deadline; /* library: see EGRESS_RULE_TRIAL_*; EGRESS_FOREVER = confirmed or none */
+	__u64 next_deadline;  /* nothing ends before; library lowers, sweep raises; both hold `maintenance` */
+	__u64 lease_until;    /* library: a holder of `maintenance` that is silent for longer has lost it */
+	__u32 maintenance;    /* enum egress_maintenance; compare-and-swap */
+	__u32 sweeps;         /* sweep: how often it went through the rules */
+	__u64 swept_at;       /* sweep: when the timer last fired; 0 = never */
+	__u64 clock;          /* the clock program: now */
+	__u32 bind_failed;    /* cgroup_mkdir: names it could not bind (map full) */
+	__u32 zero;
+};
+
+/* `reason_counts` (per-CPU array of u64): packets treated specially, by reason. */
+enum egress_reason {
+	EGRESS_REASON_MALFORMED = 0,   /* dropped: headers cannot be read */
+	EGRESS_REASON_SOURCE_ROUTE,    /* dropped: LSRR, SSRR or a routing header */
+	EGRESS_REASON_EXTHDR_LIMIT,    /* judged without ports: chain longer than the bound */
+	EGRESS_REASON_FRAGMENT,        /* judged without ports: not the first fragment */
+	EGRESS_REASON_EXEMPT,          /* passed: neighbour discovery or MLD */
+	EGRESS_REASON_LIMIT,           /* dropped: more sets or steps than the bounds above */
+	EGRESS_REASON_TORN,            /* dropped: a rule changed hands again and again while it was read */
+	EGRESS_REASONS, /* how many */
+};
+
+/* `meta` (array of one): who made these maps. Written once by the loader, then frozen. */
+#define EGRESS_MAGIC 0x0073736572676521ull
+struct egress_meta {
+	__u64 magic;
+	__u32 abi;
+	__u32 max_rules;
+	__u64 layout;       /* hash of the key and value sizes of every map */
+	__u64 root_id;      /* cgroup id of the root of the enforced subtree */
+	__u32 root_level;
+	__u32 zero;
+	__u8 instance[16];  /* random */
+	char pin_dir[256];
+	char root_path[1024];
+	char version[32];
+};
+
+#define EGRESS_DEFAULT_MAX_RULES 65536
+
+#ifdef __cplusplus
+#define EGRESS_ASSERT(what) static_assert(what, #what)
+#else
+#define EGRESS_ASSERT(what) _Static_assert(what, #what)
+#endif
+EGRESS_ASSERT(sizeof(struct drop_config) == 32);
+EGRESS_ASSERT(sizeof(struct drop_stats) == 24);
+EGRESS_ASSERT(sizeof(struct egress_rule) == 72);
+EGRESS_ASSERT(sizeof(struct egress_member_key) == 24);
+EGRESS_ASSERT(sizeof(struct egress_member) == 8);
+EGRESS_ASSERT(sizeof(struct egress_counter) == 24);
+EGRESS_ASSERT(sizeof(struct egress_shape) == 8);
+EGRESS_ASSERT(sizeof(struct egress_set) == 64);
+EGRESS_ASSERT(sizeof(struct egress_anchor) == 16);
+EGRESS_ASSERT(sizeof(struct egress_name_key) == 260);
+EGRESS_ASSERT(sizeof(struct egress_binding) == 16);
+EGRESS_ASSERT(sizeof(struct egress_control) == 72);
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "egress/error.hpp"
+#include "egress/policy.hpp"
+#include "egress/rule.hpp"
+
+namespace egress {
+
+/// Which instance: two instances with different pin directories and cgroup roots never touch each other.
+struct Instance {
+  std::string pin_dir = "/sys/fs/bpf/drop_egress_by_cgroup";
+  std::string cgroup_root;  ///< absolute path in cgroupfs; empty = the cgroup v2 root of the host
+};
+
+/// Settings fixed when the program is loaded.
+struct LoadSettings {
+  std::uint32_t max_rules = 65536;  ///< 1 to 16,777,216; also the size of the template's maps
+  bool debug = false;               ///< print each verdict to the kernel's trace pipe
+};
+
+/// The three totals of the template's `stats`, summed over CPUs.
+struct Totals {
+  std::uint64_t packets_processed = 0;
+  std::uint64_t packets_dropped = 0;
+  std::uint64_t bytes_dropped = 0;
+};
+
+/// Rules to add for one subject, all or none.
+struct Addition {
+  Subject subject;
+  std::vector<RuleSpec> rules;
+  std::optional<std::string> policy;  ///< nullopt = the policy of no name
+  bool replace = false;               ///< a rule of the same destination in the same policy and subject gives way
+};
+
+/// Which rules `remove` takes.
+struct Selection {
+  std::vector<RuleId> ids;
+  std::optional<Subject> subject;     ///< both scopes of the subject's name
+  std::optional<std::string> policy;
+  bool all = false;                   ///< rules of the template's maps too
+};
+
+struct ApplyOptions {
+  /// Without confirm() within this time the former rules are in force again, whoever is alive.
+  std::optional<std::chrono::nanoseconds> confirm_within;
+};
+
+/// What an apply did, or (diff) would do.
+struct PolicyDiff {
+  struct Entry {
+    Subject subject;
+    RuleSpec rule;
+    std::optional<RuleId> id;  ///< of a rule that exists
+  };
+  std::vector<Entry> added;
+  std::vector<Entry> removed;
+  std::vector<Entry> kept;  ///< their lifetime starts anew
+};
+
+/// Why a packet would pass or not; computed by the reference evaluator from the rules in the kernel.
+struct Explanation {
+  enum class Verdict : std::uint8_t { Pass, Drop, Reject };
+  struct Step {
+    std::string cgroup;  ///< path below the enforced root
+    std::size_t rules_seen = 0;
+    Verdict verdict = Verdict::Pass;
+  };
+  Verdict verdict = Verdict::Pass;
+  std::optional<Rule> rule;   ///< the one that decides
+  std::vector<RuleId> audit;  ///< audit rules that would count it
+  std::vector<Step> path;     ///< from the cgroup up to the root of the enforced subtree
+};
+
+/// One loaded instance: rules in pinned maps, enforcement in pinned links. Moves, does not copy.
+///
+/// Every change is atomic: a packet sees all of it or none, and after SIGKILL at any point the next
+/// change, by any process, finds either the old or the new state. Writers exclude each other by a lock
+/// that the kernel releases when they die; readers take none. Needs root (CAP_BPF, CAP_NET_ADMIN,
+/// CAP_PERFMON, and access to the pin directory). Not safe for use by several threads at once.
+class Filter {
+ public:
+  /// Opens a loaded instance. NotFound if it is not loaded; Failed if its pins are of another version or
+  /// have been tampered with (the old program keeps enforcing).
+  [[nodiscard]] static Result<Filter> open(const Instance& instance);
+
+  /// Loads the program, or replaces the program of a loaded instance without a gap; rules and counters stay.
+  [[nodiscard]] static Result<Filter> load(const Instance& instance, const LoadSettings& settings);
+
+  /// Takes everything of the instance off, whoever holds what. Finds links by kernel id when pins cannot
+  /// be read. NotFound if there is nothing.
+  [[nodiscard]] static Result<void> unload(const Instance& instance);
+
+  Filter(Filter&&) noexcept;
+  Filter& operator=(Filter&&) noexcept;
+  ~Filter();
+
+  /// Ids of the new rules in the order of addition.rules.
+  [[nodiscard]] Result<std::vector<RuleId>> add(const Addition& addition);
+
+  /// The rules that went. NotFound if an id does not exist; then nothing changes.
+  [[nodiscard]] Result<std::vector<Rule>> remove(const Selection& selection);
+
+  /// Lets the rule end `lifetime` from now (nullopt = never).
+  [[nodiscard]] Result<Rule> extend(RuleId id, Lifetime lifetime);
+
+  /// Rules that are not over, those of other tools included, in the order of their ids.
+  [[nodiscard]] Result<std::vector<Rule>> rules() const;
+  [[nodiscard]] Result<Totals> totals() const;
+
+  /// Precondition: destination names one address, and a protocol and port where a rule could ask for them.
+  [[nodiscard]] Result<Explanation> explain(const Subject& subject, const Destination& destination) const;
+
+  [[nodiscard]] Result<PolicyDiff> diff(const Policy& policy) const;
+  [[nodiscard]] Result<PolicyDiff> apply(const Policy& policy, const ApplyOptions& options);
+
+  /// Makes the last apply with confirm_within permanent. NotFound if none waits.
+  [[nodiscard]] Result<void> confirm();
+
+  /// The rules of each policy (nullopt = the policy of no name) as policies that apply back to the same rules.
+  [[nodiscard]] Result<std::vector<Policy>> policies() const;
+
+  /// Now, on the clock that deadlines are judged by.
+  [[nodiscard]] Result<BootTime> now() const;
+
+  /// Puts the subject's `id N`, `pid N`, path or unit into canonical form. NotFound for an id or process
+  /// that does not exist.
+  [[nodiscard]] Result<Subject> subject_of_pid(int pid, Subject::Scope scope) const;
+  [[nodiscard]] Result<Subject> subject_of_path(std::string_view path, Subject::Scope scope) const;
+
+  struct Parts;  ///< not part of the API
+  explicit Filter(std::unique_ptr<Parts> parts);
+  [[nodiscard]] Parts& parts() const { return *parts_; }
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace egress

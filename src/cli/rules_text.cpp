@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <fmt/format.h>
+
+#include <array>
+
+#include "cli/table.hpp"
+#include "core/escape.hpp"
+
+namespace egress::cli {
+namespace {
+
+Colour colour_of(Action action) {
+  switch (action) {
+    case Action::Drop:
+    case Action::Reject:
+      return Colour::Red;
+    case Action::Audit:
+      return Colour::Yellow;
+    case Action::Allow:
+      return Colour::Green;
+  }
+  return Colour::None;
+}
+
+std::string cgroup_list(const Rule& rule) {
+  std::string out;
+  for (const CgroupId id : rule.cgroups)
+    out += fmt::format("{}{}", out.empty() ? "" : " ", static_cast<std::uint64_t>(id));
+  return out;
+}
+
+/// What else is worth knowing at a glance.
+std::string remarks(const Rule& rule) {
+  std::string out;
+  const auto add = [&out](std::string_view word) { out += (out.empty() ? "" : ", ") + std::string(word); };
+  if (rule.cgroups.empty()) add("pending");
+  if (rule.is_default) add("default deny");
+  if (rule.is_loopback) add("loopback");
+  if (rule.include_nd) add("with nd");
+  if (rule.origin == Rule::Origin::Map) add("map");
+  return out;
+}
+
+std::vector<Cell> row_of(const Rule& rule, BootTime now) {
+  return {{fmt::format("{}", static_cast<std::uint32_t>(rule.id))},
+          {std::string(format(rule.action)), colour_of(rule.action)},
+          {format(rule.subject)},
+          {format(rule.destination)},
+          {format_left(rule, now)},
+          {fmt::format("{}", rule.counts.packets)},
+          {fmt::format("{}", rule.counts.bytes)},
+          {rule.policy ? escape(*rule.policy) : std::string()},
+          {escape(rule.reason)},
+          {remarks(rule), rule.cgroups.empty() ? Colour::Yellow : Colour::Dim}};
+}
+
+std::string lifetime_words(const Lifetime& lifetime) {
+  return lifetime ? fmt::format("for {}", format_duration(*lifetime)) : std::string("forever");
+}
+
+std::string flags_of(const RuleSpec& rule) {
+  std::string out;
+  if (rule.is_default) out += " (default deny)";
+  if (rule.is_loopback) out += " (loopback)";
+  if (rule.include_nd) out += " (with neighbour discovery)";
+  return out;
+}
+
+void append_entries(std::string& out, std::string_view sign, Colour colour,
+                    const std::vector<PolicyDiff::Entry>& entries) {
+  const bool on = colour != Colour::None;
+  for (const PolicyDiff::Entry& entry : entries) {
+    const std::string id = entry.id ? fmt::format("  # rule {}", static_cast<std::uint32_t>(*entry.id)) : std::string();
+    const std::string line =
+        fmt::format("{} {} {}{}{}", sign, rule_text(entry.rule.action, entry.subject, entry.rule.destination),
+                    lifetime_words(entry.rule.lifetime), flags_of(entry.rule), id);
+    out += paint(line, colour, on) + "\n";
+  }
+}
+
+std::string moment(BootTime when, BootTime now, std::chrono::system_clock::time_point wall) {
+  const auto away = std::chrono::duration_cast<std::chrono::system_clock::duration>(when.since_boot - now.since_boot);
+  return format_time(wall + away);
+}
+
+}  // namespace
+
+std::string format_left(const Rule& rule, BootTime now) {
+  if (!rule.expires_at) return "forever";
+  const std::chrono::nanoseconds left = rule.expires_at->since_boot - now.since_boot;
+  return left <= left.zero() ? "over" : format_duration(left);
+}
+
+std::string rules_table(std::span<const Rule> rules, BootTime now, bool colour) {
+  constexpr std::array<Column, 10> columns = {{{"ID", true, false},
+                                               {"ACTION", false, false},
+                                               {"SUBJECT", false, false},
+                                               {"DESTINATION", false, false},
+                                               {"LEFT", true, false},
+                                               {"PACKETS", true, false},
+                                               {"BYTES", true, false},
+                                               {"POLICY", false, true},
+                                               {"REASON", false, true},
+                                               {"STATE", false, true}}};
+  std::vector<std::vector<Cell>> rows;
+  rows.reserve(rules.size());
+  for (const Rule& rule : rules) rows.push_back(row_of(rule, now));
+  return format_table(columns, rows, colour);
+}
+
+std::string rule_text(Action action, const Subject& subject, const Destination& destination) {
+  return fmt::format("{} {} to {}", format(action), format(subject), format(destination));
+}
+
+std::string new_rule_line(RuleId id, const Subject& subject, const RuleSpec& rule) {
+  const std::string end =
+      rule.lifetime ? fmt::format("ends in {}", format_duration(*rule.lifetime)) : std::string("no end");
+  return fmt::format("rule {}: {}, {}{}\n", static_cast<std::uint32_t>(id),
+                     rule_text(rule.action, subject, rule.destination), end, flags_of(rule));
+}
+
+std::string diff_lines(const PolicyDiff& diff, bool colour) {
+  std::string out;
+  append_entries(out, "-", colour ? Colour::Red : Colour::None, diff.removed);
+  append_entries(out, "+", colour ? Colour::Green : Colour::None, diff.added);
+  append_entries(out, "=", colour ? Colour::Dim : Colour::None, diff.kept);
+  return out;
+}
+
+std::string rule_details(const Rule& rule, BootTime now, std::chrono::system_clock::time_point wall) {
+  std::string out;
+  const auto line = [&out](std::string_view field, const std::string& value) {
+    if (!value.empty()) out += fmt::format("{:<12} {}\n", field, value);
+  };
+  line("rule", fmt::format("{}", static_cast<std::uint32_t>(rule.id)));
+  line("action", std::string(format(rule.action)));
+  line("subject", format(rule.subject));
+  line("state", rule.cgroups.empty() ? "pending: no cgroup of this name exists yet" : "active");
+  line("cgroups", cgroup_list(rule));
+  line("destination", format(rule.destination));
+  line("created", moment(rule.created_at, now, wall));
+  line("ends", rule.expires_at ? fmt::format("{} (in {})", moment(*rule.expires_at, now, wall), format_left(rule, now))
+                               : "never");
+  line("policy", rule.policy ? escape(*rule.policy) : std::string());
+  line("reason", escape(rule.reason));
+  line("origin", rule.origin == Rule::Origin::Map ? "map (written by another tool)" : "command");
+  line("packets", fmt::format("{}", rule.counts.packets));
+  line("bytes", fmt::format("{}", rule.counts.bytes));
+  line("denied", fmt::format("{} calls", rule.counts.denied));
+  if (rule.include_nd) line("includes", "neighbour discovery and MLD");
+  if (rule.is_default) line("role", "the closing rule of isolate");
+  if (rule.is_loopback) line("role", "the loopback exception of isolate");
+  return out;
+}
+
+}  // namespace egress::cli

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <fmt/format.h>
+
+#include "cli/command.hpp"
+#include "cli/rails.hpp"
+#include "cli/table.hpp"
+
+namespace egress::cli {
+namespace {
+
+std::vector<RuleSpec> specs_of(const Context& context, Action action, const RuleSentence& sentence) {
+  std::vector<RuleSpec> rules;
+  for (const Destination& destination : sentence.destinations) {
+    RuleSpec rule;
+    rule.action = action;
+    rule.destination = destination;
+    rule.lifetime = sentence.lifetime;
+    rule.reason = context.options().reason.value_or("");
+    rule.include_nd = context.options().include_nd;
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+/// Allow rules and the closing `drop any` of `isolate`, loopback open unless --no-loopback.
+std::vector<RuleSpec> isolating_specs(const Context& context, const RuleSentence& sentence) {
+  Policy policy;
+  policy.default_deny = true;
+  policy.rules = specs_of(context, Action::Allow, sentence);
+  policy.lifetime = sentence.lifetime;
+  policy.reason = context.options().reason.value_or("");
+  policy.loopback = !context.options().no_loopback;
+  std::vector<RuleSpec> rules = policy.expand();
+  for (RuleSpec& rule : rules) rule.include_nd = rule.is_default && context.options().include_nd;
+  return rules;
+}
+
+void print_new_rules(const Context& context, const Addition& addition, const std::vector<RuleId>& ids) {
+  if (context.json()) return context.print_json(ids_json(ids));
+  for (std::size_t i = 0; i < ids.size() && i < addition.rules.size(); ++i) {
+    context.print(new_rule_line(ids[i], addition.subject, addition.rules[i]));
+  }
+}
+
+/// The common end of every verb that adds rules: rails, one transaction, what was made and what waits.
+Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords& words, std::vector<RuleSpec> rules) {
+  const auto subject = context.resolve(filter, words);
+  if (!subject) return subject.error();
+  const bool on_root = is_root(*subject, root_of(context.instance()));
+  if (auto refused = rail(*subject, on_root, rules); refused && !context.options().yes_really) return *refused;
+  const Addition addition{*subject, std::move(rules), context.options().name, context.options().replace};
+  const auto ids = filter.add(addition);
+  if (!ids) return ids.error();
+  for (const std::string& warning : neighbour_warnings(addition.rules)) context.note(warning);
+  print_new_rules(context, addition, *ids);
+  return context.report_pending(filter, *ids);
+}
+
+/// Rails that need no kernel are asked first, so that a refused command loads nothing.
+std::optional<Error> early_rail(const Context& context, const SubjectWords& words, const std::vector<RuleSpec>& rules) {
+  if (context.options().yes_really || words.kind != SubjectWords::Kind::Cgroup) return std::nullopt;
+  const auto path = canonical_cgroup_path(words.value);
+  if (!path) return std::nullopt;
+  return rail({Subject::Kind::Path, *path, words.scope}, *path == "/", rules);
+}
+
+Result<int> add(const Context& context, const SubjectWords& words, std::vector<RuleSpec> rules) {
+  if (auto refused = early_rail(context, words, rules)) return *refused;
+  auto filter = context.open_or_load();
+  if (!filter) return filter.error();
+  return add_rules(context, *filter, words, std::move(rules));
+}
+
+}  // namespace
+
+Result<int> verb_add(Context& context) {
+  const auto action = parse_action(context.verb().name);
+  if (!action) return action.error();
+  const auto sentence = parse_rule_sentence(context.verb().name, context.options(), std::chrono::system_clock::now());
+  if (!sentence) return sentence.error();
+  return add(context, sentence->subject, specs_of(context, *action, *sentence));
+}
+
+Result<int> verb_isolate(Context& context) {
+  const auto sentence = parse_isolate_sentence(context.options(), std::chrono::system_clock::now());
+  if (!sentence) return sentence.error();
+  return add(context, sentence->subject, isolating_specs(context, *sentence));
+}
+
+}  // namespace egress::cli

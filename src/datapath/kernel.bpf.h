@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The little of the kernel's own types that the datapath reads, relocated at load
+ * time against the BTF of the running kernel (CO-RE). Only fields named here are read.
+ */
+#ifndef EGRESS_DATAPATH_KERNEL_H
+#define EGRESS_DATAPATH_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+
+#define U32_MAX 0xFFFFFFFFu
+#define U64_MAX 0xFFFFFFFFFFFFFFFFull
+#define NSEC_PER_SEC 1000000000ull
+
+#define KERNEL_TYPE __attribute__((preserve_access_index))
+
+struct kernfs_node {
+	const char *name;
+	__u64 id;
+} KERNEL_TYPE;
+
+struct cgroup_subsys_state {
+	struct cgroup_subsys_state *parent;
+} KERNEL_TYPE;
+
+struct cgroup_root {
+	int hierarchy_id; /* 0 = the cgroup v2 hierarchy */
+} KERNEL_TYPE;
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+	struct cgroup *ancestors[]; /* 6.1 and later; by level, itself included */
+} KERNEL_TYPE;
+
+struct cgroup___before_6_1 {
+	int level;
+	__u64 ancestor_ids[];
+} KERNEL_TYPE;
+
+/* 5.15 and later; before, `val` is the cgroup's address unless its lowest bit is set. */
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+} KERNEL_TYPE;
+
+struct sock_cgroup_data___before_5_15 {
+	__u64 val;
+} KERNEL_TYPE;
+
+struct sock_common {
+	unsigned long skc_flags;
+} KERNEL_TYPE;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
+} KERNEL_TYPE;
+
+enum sock_flags { SOCK_BROADCAST = 6 }; /* the kernel's value is looked up at load */
+
+static __always_inline struct cgroup *parent_of(struct cgroup *cgroup)
+{
+	struct cgroup_subsys_state *parent = BPF_CORE_READ(cgroup, self.parent);
+
+	if (!parent)
+		return NULL;
+	return (void *)parent - bpf_core_field_offset(struct cgroup, self);
+}
+
+#endif

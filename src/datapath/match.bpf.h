@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Which rule decides this flow of this subject, now? The one place where that is
+ * computed; src/core/evaluate.cpp says the same in plain C++.
+ *
+ * The walk is one flat loop over small steps (next name, next set, next shape, next
+ * rule of a chain): the verifier follows one bound instead of a product of four.
+ */
+#ifndef EGRESS_DATAPATH_MATCH_H
+#define EGRESS_DATAPATH_MATCH_H
+
+#include "datapath/account.bpf.h"
+#include "datapath/flow.bpf.h"
+#include "datapath/subject.bpf.h"
+
+/* egress_list, computed. */
+static __always_inline __u32 list_of(__u32 flags)
+{
+	return (flags & FLOW_V6) * EGRESS_LIST_V6 +
+	       ((flags / FLOW_PORTS_UNKNOWN | flags / FLOW_PROTO_UNKNOWN) & 1) * EGRESS_LIST_V4_MARK;
+}
+
+/* egress_chain, computed. */
+static __always_inline __u32 chain_of(__u32 kind)
+{
+	return (kind & EGRESS_KIND_V6) * EGRESS_CHAIN_V6 + (kind / EGRESS_KIND_MARK & 1) * EGRESS_CHAIN_V4_MARK;
+}
+
+static __always_inline bool reached(__u32 epoch, __u32 mark)
+{
+	return (__s32)(epoch - mark) >= 0;
+}
+
+static __always_inline bool in_force(const volatile struct egress_rule *rule, __u32 epoch)
+{
+	struct egress_control *control = the_control();
+	__u8 flags = rule->flags;
+	__u32 born = rule->born, died = rule->died;
+	__u64 expires_at = rule->expires_at, trial = EGRESS_FOREVER, now;
+	bool gone = died && reached(epoch, died);
+
+	if ((born && !reached(epoch, born)) || (gone && !(flags & EGRESS_RULE_TRIAL_OLD)))
+		return false;
+	if (control && (flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)))
+		trial = *(volatile __u64 *)&control->trial_deadline;
+	if (expires_at == EGRESS_FOREVER && trial == EGRESS_FOREVER)
+		return !gone;
+	now = bpf_ktime_get_boot_ns();
+	if (now >= expires_at)
+		return false;
+	if ((flags & EGRESS_RULE_TRIAL_NEW) && now >= trial)
+		return false;
+	return !gone || now >= trial;
+}
+
+/* Whether a rule found under a matching prefix fits the rest of the flow. */
+static __always_inline bool fits(const volatile struct egress_rule *rule, const struct flow *flow, bool mark)
+{
+	__u8 flags = rule->flags, proto = rule->proto;
+	__u16 first = rule->port_first, last = rule->port_last;
+	bool allow = rule->action == EGRESS_ACTION_ALLOW;
+
+	if ((flow->flags & FLOW_ND) && !(flags & EGRESS_RULE_INCLUDE_ND))
+		return false;
+	/* Rules without ports are met in their own shape unless the protocol is unknown. */
+	if (mark && !(flow->flags & FLOW_PROTO_UNKNOWN) && !first)
+		return false;
+	if (flags & EGRESS_RULE_PROTO) {
+		if ((flow->flags & FLOW_V6) && proto == PROTO_ICMP)
+			proto = PROTO_ICMPV6;
+		if (flow->flags & FLOW_PROTO_UNKNOWN) {
+			if (allow)
+				return false;
+		} else if (proto != flow->proto) {
+			return false;
+		}
+	}
+	if (first) {
+		if (flow->flags & FLOW_PORTS)
+			return first <= flow->port && flow->port <= last;
+		return (flow->flags & FLOW_PORTS_UNKNOWN) && !allow;
+	}
+	return true;
+}
+
+/*
+ * Netmasks in network byte order: the entry 96 + N is a word with its first N bits set.
+ * Word W of the mask of prefix length P is the entry P + 96 - 32 * W; the table is long
+ * enough for any P of eight bits.
+ */
+#define MASK_ZERO 96
+#define LEADING(bits_) __builtin_bswap32(U32_MAX << (32 - (bits_)))
+/* clang-format off */
+const __be32 masks[MASK_ZERO + 256] = {
+	[MASK_ZERO + 1] =
+	LEADING(1), LEADING(2), LEADING(3), LEADING(4), LEADING(5), LEADING(6), LEADING(7), LEADING(8),
+	LEADING(9), LEADING(10), LEADING(11), LEADING(12), LEADING(13), LEADING(14), LEADING(15), LEADING(16),
+	LEADING(17), LEADING(18), LEADING(19), LEADING(20), LEADING(21), LEADING(22), LEADING(23), LEADING(24),
+	LEADING(25), LEADING(26), LEADING(27), LEADING(28), LEADING(29), LEADING(30), LEADING(31),
+	[MASK_ZERO + 32 ... MASK_ZERO + 255] = U32_MAX,
+};
+/* clang-format on */
+
+static __always_inline __u32 all_bits_if(__u32 kind, __u32 bit)
+{
+	return -(__u32)(kind / bit & 1);
+}
+
+/* Without branches: each would double what the verifier has to follow. */
+static __always_inline void make_key(struct egress_member_key *key, __u32 set, const struct egress_shape *shape,
+				     const struct flow *flow)
+{
+	__u32 kind = shape->kind;
+	__u8 plen = shape->plen;
+	const __be32 *mask = masks + plen;
+
+	key->set_kind = set << 8 | kind;
+	key->port = flow->port & all_bits_if(kind, EGRESS_KIND_EXACT);
+	key->plen = plen;
+	key->proto = flow->proto & all_bits_if(kind, EGRESS_KIND_PROTO);
+	key->addr[0] = flow->addr[0] & mask[MASK_ZERO];
+	key->addr[1] = flow->addr[1] & mask[MASK_ZERO - 32 * 1];
+	key->addr[2] = flow->addr[2] & mask[MASK_ZERO - 32 * 2];
+	key->addr[3] = flow->addr[3] & mask[MASK_ZERO - 32 * 3];
+}
+
+/* Whether a shape can lead to a rule that fits at all. */
+static __always_inline bool worth_a_look(const struct egress_shape *shape, __u32 flags)
+{
+	__u32 ports = shape->kind / EGRESS_KIND_EXACT | shape->kind / EGRESS_KIND_RANGE;
+	__u32 proto = shape->kind / EGRESS_KIND_PROTO;
+
+	return !((ports & ~(flags / FLOW_PORTS) & 1) | (proto & flags / FLOW_PROTO_UNKNOWN & 1));
+}
+
+/*
+ * A hash element may be given to another key between look-up and read, and a slot
+ * to another rule: what was read counts only if the rule says it belongs there.
+ */
+static __always_inline bool belongs(const volatile struct egress_rule *rule, __u64 set_kind_plen, __u64 addr01,
+				    __u64 addr23)
+{
+	return !((rule->set ^ (__u32)(set_kind_plen >> 24)) | (rule->plen ^ (__u32)(set_kind_plen & 0xFF)) |
+		 (rule->addr[0] ^ (__u32)addr01) | (rule->addr[1] ^ (__u32)(addr01 >> 32)) |
+		 (rule->addr[2] ^ (__u32)addr23) | (rule->addr[3] ^ (__u32)(addr23 >> 32)));
+}
+
+/* What a rule says, in one number: next rule of the chain, action (0: does not apply). */
+#define SAYS(next_, action_) ((__u64)(action_) << 32 | (next_))
+#define SAYS_TORN 0x10 /* not the rule that was looked for: ask the index again */
+
+/*
+ * One rule of a chain. In numbers (see ASKED below): id_epoch: id << 32 | epoch;
+ * packed: what read_headers returns; set_kind_plen: key.set_kind << 16 | key.plen,
+ * addr01, addr23: the key's address, already masked.
+ */
+__noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 set_kind_plen, __u64 addr01, __u64 addr23)
+{
+	__u32 id = id_epoch >> 32, kind = set_kind_plen >> 16 & 0xFF, found, next;
+	struct flow flow = {.flags = packed & 0xFF, .proto = packed >> 8, .port = packed >> 16};
+	volatile struct egress_rule *rule = rule_at(id);
+	__u8 action;
+
+	if (!rule)
+		return 0;
+	found = rule->id;
+	next = rule->next[chain_of(kind)];
+	if (!found)
+		return SAYS(next, 0); /* over, and swept this moment */
+	if (found != id || !belongs(rule, set_kind_plen, addr01, addr23))
+		return SAYS(0, SAYS_TORN);
+	action = rule->action;
+	if (!fits(rule, &flow, kind & EGRESS_KIND_MARK) || !in_force(rule, (__u32)id_epoch) || rule->id != id)
+		action = 0;
+	return SAYS(next, action & 0xF);
+}
+
+/* An answer in one number: action and rule. */
+#define ANSWER(action_, rule_) ((__u64)(action_) << 32 | (rule_))
+#define ANSWER_ACTION(answer_) ((__u32)((answer_) >> 32) & 0xF)
+#define ANSWER_RULE(answer_) ((__u32)(answer_)) /* 0: dropped for what the packet is */
+#define ANSWER_DOOR 0x10   /* the rule is a key of drop_configs */
+#define ANSWER_SILENT 0x20 /* a canary's rule: judged, not counted */
+
+/*
+ * From here on one function a level: names, sets of a name, shapes of a set, rules of
+ * a chain. Each is global (5.6), so the verifier sees it once, and therefore takes
+ * and gives numbers (pointers to memory are allowed only since 5.12):
+ *
+ * addr01, addr23: the address; epoch_packed: epoch, and what read_headers returns;
+ * audited: packets << 32 | bytes that an audit rule counts, 0 = do not look for them.
+ */
+#define ASKED __u64 addr01, __u64 addr23, __u64 epoch_packed
+#define ASK addr01, addr23, epoch_packed
+
+static __always_inline __u64 limit_exceeded(void)
+{
+	count_reason(EGRESS_REASON_LIMIT);
+	return ANSWER(EGRESS_ACTION_DROP, 0);
+}
+
+/* How often a set is asked again because a rule changed hands while it was read. */
+#define RETRIES 32
+
+__noinline int count_audit(__u32 id, __u64 audited)
+{
+	const struct amount amount = {.packets = audited >> 32, .bytes = (__u32)audited};
+
+	if (id && audited)
+		count_rule(EGRESS_COUNTER_RULE | id, &amount);
+	return 0;
+}
+
+/* The rules behind one shape (index into `shapes`) of a set: set_shape: set << 32 | shape. */
+__noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
+{
+	struct flow flow = {.addr = {addr01, addr01 >> 32, addr23, addr23 >> 32},
+			    .flags = epoch_packed & 0xFF,
+			    .proto = epoch_packed >> 8,
+			    .port = epoch_packed >> 16};
+	__u32 index = set_shape, id;
+	struct egress_shape *shape = bpf_map_lookup_elem(&shapes, &index);
+	struct egress_member_key key;
+	struct egress_member *member;
+	__u64 decided = 0;
+
+	if (!shape || !worth_a_look(shape, flow.flags))
+		return 0;
+	make_key(&key, set_shape >> 32, shape, &flow);
+	member = bpf_map_lookup_elem(&members, &key);
+	if (!member)
+		return 0;
+	id = *(volatile __u32 *)&member->head;
+	for (__u32 step = 0; step < EGRESS_STEPS_MAX; step++) {
+		__u64 says, action, audit;
+
+		if (!id || is_set(decided) > is_set(audited))
+			return decided;
+		says = rule_says((__u64)id << 32 | (__u32)(epoch_packed >> 32), (__u32)epoch_packed,
+				 (__u64)key.set_kind << 16 | key.plen, (__u64)key.addr[1] << 32 | key.addr[0],
+				 (__u64)key.addr[3] << 32 | key.addr[2]);
+		action = says >> 32;
+		if (action & SAYS_TORN)
+			return ANSWER(SAYS_TORN, 0);
+		audit = 1 - is_set(action ^ EGRESS_ACTION_AUDIT);
+		count_audit(id * audit, audited);
+		decided += ANSWER(action, id) * (is_set(action) & ~audit & ~is_set(decided));
+		id = says;
+	}
+	return limit_exceeded();
+}
+
+/* The most specific rule of one set. own_index: 1 << 32 if the cgroup itself bears the name, and the set. */
+__noinline __u64 judge_by_set(ASKED, __u64 own_index, __u64 audited)
+{
+	__u32 set_index = own_index;
+	struct egress_set *set = bpf_map_lookup_elem(&sets, &set_index);
+	__u64 run, decided = 0;
+	__u32 at, left;
+
+	if (!set)
+		return 0;
+	run = *(volatile __u64 *)&set->lists[list_of(epoch_packed & 0xFF)]; /* struct egress_run, read at once */
+	at = run;
+	left = run >> 32;
+	if ((set->flags & EGRESS_SET_ONLY) && !(own_index >> 32))
+		return 0;
+	audited *= set->flags / EGRESS_SET_AUDIT & 1;
+	for (__u32 step = 0; step < EGRESS_SHAPES_MAX + RETRIES; step++) {
+		__u64 answer, torn;
+
+		if (!left || is_set(decided) > is_set(audited))
+			return decided;
+		answer = judge_by_shape(ASK, (__u64)set_index << 32 | at, audited);
+		torn = answer >> 36 & 1; /* SAYS_TORN: ask again */
+		at += 1 - torn;
+		left -= 1 - torn;
+		decided += answer * (1 - torn) * (1 - is_set(decided));
+	}
+	return limit_exceeded();
+}
+
+/* The sets of one name; the first that says drop or reject is final. */
+__noinline __u64 judge_by_name(ASKED, __u64 ref, __u64 audited)
+{
+	__u32 index = ref & ~REF_OWN;
+	struct egress_anchor *anchor = bpf_map_lookup_elem(&anchors, &index);
+
+	if (!anchor)
+		return 0;
+	index = anchor->first_set;
+	for (__u32 step = 0; step < EGRESS_SETS_OF_PACKET; step++) {
+		struct egress_set *set = bpf_map_lookup_elem(&sets, &index);
+		__u64 answer;
+
+		if (!index || !set)
+			return 0;
+		answer = judge_by_set(ASK, (ref & REF_OWN) << 1 | index, audited);
+		if (answer && answer >> 32 != EGRESS_ACTION_ALLOW)
+			return answer;
+		index = set->next;
+	}
+	return limit_exceeded();
+}
+
+/* The library's rules. leaf: cgroup id, whose cache entry has just been checked. */
+__noinline __u64 judge_by_names(ASKED, __u64 leaf, __u64 audited)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+	__u32 refs;
+
+	if (!entry)
+		return 0;
+	refs = entry->count;
+	for (__u32 step = 0; step < EGRESS_SETS_OF_PACKET; step++) {
+		__u64 answer;
+
+		if (!refs)
+			return 0;
+		refs--;
+		answer = judge_by_name(ASK, entry->refs[refs & (REFS_SIZE - 1)], audited);
+		if (answer)
+			return answer;
+	}
+	return 0;
+}
+
+/* The deadline of a rule of drop_configs. */
+static __always_inline bool door_in_force(const struct drop_config *config, __u64 now)
+{
+	__u64 lifetime = (__u64)config->ttl * NSEC_PER_SEC;
+
+	if (config->ttl == DROP_CONFIG_NO_END)
+		return true;
+	if (config->created_at > U64_MAX - lifetime)
+		return true; /* beyond the end of the clock */
+	return now < config->created_at + lifetime;
+}
+
+static __always_inline bool door_fits(const struct drop_config *config, const struct flow *flow)
+{
+	if ((flow->flags & FLOW_V6) || config->dst_ip != flow->addr[0])
+		return false;
+	if (!config->dst_port)
+		return true;
+	if (flow->flags & FLOW_PORTS)
+		return config->dst_port == flow->port;
+	return flow->flags & FLOW_PORTS_UNKNOWN;
+}
+
+/*
+ * The template's maps, written by any tool: the rule of one cgroup, if it is in force
+ * and fits (or merely is in force, for packets that cannot be read). 0 = none.
+ */
+__noinline __u64 door_rule(__u64 cgroup, __u64 addr_packed, __u64 any_destination)
+{
+	struct flow flow = {.addr = {addr_packed >> 32},
+			    .flags = addr_packed & 0xFF,
+			    .proto = addr_packed >> 8,
+			    .port = addr_packed >> 16};
+	struct drop_config config, *found;
+	__u32 id, *rule = bpf_map_lookup_elem(&cgroup_rules, &cgroup);
+
+	if (!rule)
+		return 0;
+	id = *rule;
+	found = bpf_map_lookup_elem(&drop_configs, &id);
+	if (!found)
+		return 0;
+	__builtin_memcpy(&config, found, sizeof(config));
+	if (config.cgroup_id != cgroup || !config.dst_ip)
+		return 0;
+	if (!any_destination && !door_fits(&config, &flow))
+		return 0;
+	if (!door_in_force(&config, bpf_ktime_get_boot_ns()))
+		return 0;
+	return ANSWER(EGRESS_ACTION_DROP | ANSWER_DOOR | (config.flags & DROP_CONFIG_CANARY ? ANSWER_SILENT : 0), id);
+}
+
+/* addr_packed: IPv4 address, and what read_headers returns; from the packet's cgroup up to the root. */
+__noinline __u64 judge_by_door(struct __sk_buff *skb, __u64 levels, __u64 addr_packed, __u64 any_destination)
+{
+	for (int depth = EGRESS_LEVELS_MAX - 1; depth >= 0; depth--) {
+		__u64 answer;
+
+		if (!(levels >> depth & 1))
+			continue;
+		answer = door_rule(packet_ancestor(skb, depth), addr_packed, any_destination);
+		if (answer)
+			return answer;
+	}
+	return 0;
+}
+
+__noinline __u64 judge_call_by_door(__u64 cgroup, __u64 levels, __u64 addr_packed)
+{
+	for (int depth = EGRESS_LEVELS_MAX - 1; depth >= 0; depth--) {
+		__u64 answer;
+
+		if (!(levels >> depth & 1))
+			continue;
+		answer = door_rule(cgroup_ancestor((struct cgroup *)cgroup, depth), addr_packed, 0);
+		if (answer)
+			return answer;
+	}
+	return 0;
+}
+
+/* Whether a set of this name has a rule in force that decides. */
+__noinline int name_decides(__u32 ref)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 index = ref & ~REF_OWN;
+	struct egress_anchor *anchor = bpf_map_lookup_elem(&anchors, &index);
+
+	if (!anchor)
+		return 1;
+	index = anchor->first_set;
+	for (__u32 step = 0; step < EGRESS_SETS_OF_PACKET; step++) {
+		struct egress_set *set;
+		__u32 aside;
+
+		if (!index)
+			return 0;
+		set = bpf_map_lookup_elem(&sets, &index);
+		if (!set)
+			return 1;
+		aside = set->flags / EGRESS_SET_ONLY & 1 & ~(ref >> 31); /* the cgroup alone, and this is a descendant */
+		if (set->decides_until * (1 - aside) > now)
+			return 1;
+		index = set->next;
+	}
+	return 1;
+}
+
+/* Whether any rule that decides is in force for this cgroup (door rules aside). */
+__noinline int any_set_decides(__u64 leaf)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+
+	if (!entry)
+		return 1;
+	for (__u32 i = 0; i < EGRESS_SETS_OF_PACKET; i++) {
+		if (i >= entry->count)
+			return 0;
+		if (name_decides(entry->refs[i]))
+			return 1;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Housekeeping: rules that are over leave every map with nobody of ours alive. One
+ * BPF timer for the instance (5.15). Whether a rule is over for a packet is judged
+ * in match.bpf.h; a sweep that is late changes no verdict.
+ *
+ * The library and a sweep exclude each other by control.maintenance. A library that
+ * was killed or stopped with the word in hand loses it when its lease ends.
+ */
+#ifndef EGRESS_DATAPATH_SWEEP_H
+#define EGRESS_DATAPATH_SWEEP_H
+
+#include "datapath/match.bpf.h"
+
+#define SWEEP_PERIOD (250 * 1000 * 1000ull) /* ns */
+#define CLOCK_BOOTTIME 7
+
+struct sweeper {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sweeper);
+} sweeper SEC(".maps");
+
+struct bpf_map;
+
+struct sweep {
+	__u64 now;
+	__u64 next_deadline;
+	bool trial_over; /* nobody confirmed: the former rules stay */
+};
+
+static __always_inline bool take_maintenance(struct egress_control *control, __u64 now)
+{
+	__u32 seen = __sync_val_compare_and_swap(&control->maintenance, EGRESS_MAINTENANCE_FREE,
+						 EGRESS_MAINTENANCE_SWEEP);
+
+	if (seen == EGRESS_MAINTENANCE_FREE)
+		return true;
+	if (seen != EGRESS_MAINTENANCE_LIBRARY || now < *(volatile __u64 *)&control->lease_until)
+		return false;
+	return __sync_val_compare_and_swap(&control->maintenance, EGRESS_MAINTENANCE_LIBRARY,
+					   EGRESS_MAINTENANCE_SWEEP) == EGRESS_MAINTENANCE_LIBRARY;
+}
+
+/* Takes the rule out of one of its chains; the key goes with its last rule. */
+static __noinline int unlink_rule(struct egress_rule *rule, struct egress_member_key *key, __u32 chain)
+{
+	struct egress_member *member = bpf_map_lookup_elem(&members, key);
+	__u32 id = rule->id, next = rule->next[chain & (EGRESS_CHAINS - 1)];
+	__u32 at;
+
+	if (!member)
+		return 0;
+	at = member->head;
+	if (at == id) {
+		if (next)
+			member->head = next;
+		else
+			bpf_map_delete_elem(&members, key);
+		return 0;
+	}
+	for (int i = 0; i < EGRESS_STEPS_MAX && at; i++) {
+		struct egress_rule *before = rule_at(at);
+
+		if (!before || before->id != at)
+			return 0;
+		at = before->next[chain & (EGRESS_CHAINS - 1)];
+		if (at == id) {
+			before->next[chain & (EGRESS_CHAINS - 1)] = next;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static __always_inline void unlink_in_family(struct egress_rule *rule, bool v6)
+{
+	struct egress_member_key key = {};
+	__u8 kind = v6 ? EGRESS_KIND_V6 : 0;
+
+	key.plen = rule->plen;
+	key.addr[0] = rule->addr[0];
+	key.addr[1] = rule->addr[1];
+	key.addr[2] = rule->addr[2];
+	key.addr[3] = rule->addr[3];
+	if (rule->port_first || (rule->flags & EGRESS_RULE_PROTO)) {
+		key.set_kind = rule->set << 8 | kind | EGRESS_KIND_MARK;
+		unlink_rule(rule, &key, v6 ? EGRESS_CHAIN_V6_MARK : EGRESS_CHAIN_V4_MARK);
+	}
+	if (rule->flags & EGRESS_RULE_PROTO) {
+		kind |= EGRESS_KIND_PROTO;
+		key.proto = v6 && rule->proto == PROTO_ICMP ? PROTO_ICMPV6 : rule->proto;
+	}
+	if (rule->port_first && rule->port_first == rule->port_last) {
+		kind |= EGRESS_KIND_EXACT;
+		key.port = rule->port_first;
+	} else if (rule->port_first) {
+		kind |= EGRESS_KIND_RANGE;
+	}
+	key.set_kind = rule->set << 8 | kind;
+	unlink_rule(rule, &key, v6 ? EGRESS_CHAIN_V6 : EGRESS_CHAIN_V4);
+}
+
+static __noinline int remove_rule(struct egress_rule *rule)
+{
+	__u32 id = rule->id;
+	__u64 counter = EGRESS_COUNTER_RULE | id;
+
+	if (rule->flags & EGRESS_RULE_V4)
+		unlink_in_family(rule, false);
+	if (rule->flags & EGRESS_RULE_V6)
+		unlink_in_family(rule, true);
+	bpf_map_delete_elem(&counters, &counter);
+	bpf_map_delete_elem(&reasons, &id);
+	rule->id = 0;
+	return 0;
+}
+
+static long sweep_rule(struct bpf_map *map, const __u32 *slot, struct egress_rule *rule, struct sweep *sweep)
+{
+	if (!rule->id)
+		return 0;
+	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_NEW)) {
+		remove_rule(rule);
+		return 0;
+	}
+	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_OLD)) {
+		rule->died = 0; /* in force meanwhile: the trial's deadline has passed */
+		rule->flags &= ~EGRESS_RULE_TRIAL_OLD;
+	}
+	/* Rules of a change under way or on trial are the library's business. */
+	if (rule->born || rule->died || (rule->flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)))
+		return 0;
+	if (rule->expires_at <= sweep->now)
+		remove_rule(rule);
+	else if (rule->expires_at < sweep->next_deadline)
+		sweep->next_deadline = rule->expires_at;
+	return 0;
+}
+
+/* Rules of other tools. A half-written entry (cgroup_id 0) is not ours to judge. */
+static long sweep_door(struct bpf_map *map, const __u32 *key, struct drop_config *config, struct sweep *sweep)
+{
+	__u32 id = *key, *named;
+	__u64 cgroup = config->cgroup_id, counter = EGRESS_COUNTER_DOOR | id;
+
+	if (!cgroup || door_in_force(config, sweep->now))
+		return 0;
+	named = bpf_map_lookup_elem(&cgroup_rules, &cgroup);
+	if (named && *named == id)
+		bpf_map_delete_elem(&cgroup_rules, &cgroup);
+	bpf_map_delete_elem(&drop_configs, &id);
+	bpf_map_delete_elem(&counters, &counter);
+	return 0;
+}
+
+/* A change under way (or one whose process died in it) is settled by the library first. */
+static __always_inline void sweep_rules(struct egress_control *control, struct sweep *sweep)
+{
+	__u64 trial = control->trial_deadline;
+
+	if (control->pending)
+		return;
+	sweep->trial_over = trial != EGRESS_FOREVER && trial <= sweep->now;
+	if (trial != EGRESS_FOREVER && !sweep->trial_over)
+		sweep->next_deadline = trial;
+	bpf_for_each_map_elem(&rules, sweep_rule, sweep, 0);
+	if (sweep->trial_over)
+		control->trial_deadline = EGRESS_FOREVER;
+	control->next_deadline = sweep->next_deadline;
+	control->sweeps++;
+}
+
+static int on_timer(void *map, __u32 *key, struct sweeper *value)
+{
+	struct egress_control *control = the_control();
+	struct sweep sweep = {.now = bpf_ktime_get_boot_ns(), .next_deadline = EGRESS_FOREVER};
+
+	if (control) {
+		control->swept_at = sweep.now;
+		if (control->next_deadline <= sweep.now && take_maintenance(control, sweep.now)) {
+			sweep_rules(control, &sweep);
+			__sync_val_compare_and_swap(&control->maintenance, EGRESS_MAINTENANCE_SWEEP,
+						    EGRESS_MAINTENANCE_FREE);
+		}
+		bpf_for_each_map_elem(&drop_configs, sweep_door, &sweep, 0);
+	}
+	bpf_timer_start(&value->timer, SWEEP_PERIOD, 0);
+	return 0;
+}
+
+#endif

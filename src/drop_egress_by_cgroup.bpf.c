@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hooks. Each builds a flow and a subject and asks match.bpf.h which rule decides.
+ *
+ * cgroup_skb: 0 drops, 1 passes. sock_addr: 0 is EPERM for the caller, 1 goes on.
+ */
+#include "datapath/match.bpf.h"
+#include "datapath/names.bpf.h"
+#include "datapath/sweep.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define SKB_DROP 0
+#define SKB_PASS 1
+#define CALL_EPERM 0
+#define CALL_GO_ON 1
+
+#define IPPROTO_MPTCP 262 /* sk_protocol of a multipath TCP socket: TCP on the wire */
+
+/* Not static: the BTF of a static constant has no offset that libbpf could mend (bpf_printk makes one). */
+const char verdict_format[] = "egress: cgroup %llu rule %u action %u";
+
+static __always_inline void print_verdict(__u64 cgroup, __u64 answer)
+{
+	if (debug)
+		bpf_trace_printk(verdict_format, sizeof(verdict_format), cgroup, ANSWER_RULE(answer),
+				 ANSWER_ACTION(answer));
+}
+
+static __always_inline __u64 counter_of(__u64 answer)
+{
+	return (answer >> 32 & ANSWER_DOOR ? EGRESS_COUNTER_DOOR : EGRESS_COUNTER_RULE) | ANSWER_RULE(answer);
+}
+
+/* Dropped for what the packet is, unless no rule decides here anyway. */
+static __always_inline __u64 judge_unreadable(struct __sk_buff *skb, const struct subject *subject, __u32 flags)
+{
+	if (!any_set_decides(subject->id) && !(subject->door && judge_by_door(skb, subject->door, 0, 1)))
+		return 0;
+	count_reason(flags & FLOW_MALFORMED ? EGRESS_REASON_MALFORMED : EGRESS_REASON_SOURCE_ROUTE);
+	return ANSWER(EGRESS_ACTION_DROP, 0);
+}
+
+static __always_inline __u64 judge_packet(struct __sk_buff *skb, const struct subject *subject, __u32 epoch,
+					  const struct flow *flow, const struct amount *amount)
+{
+	__u64 packed = PACKED(flow->flags, flow->proto, flow->port), answer = 0;
+
+	if (flow->flags & (FLOW_MALFORMED | FLOW_SOURCE_ROUTED))
+		answer = judge_unreadable(skb, subject, flow->flags);
+	if (answer || (flow->flags & FLOW_MALFORMED))
+		return answer;
+	if (subject->count)
+		answer = judge_by_names((__u64)flow->addr[1] << 32 | flow->addr[0],
+					(__u64)flow->addr[3] << 32 | flow->addr[2], (__u64)epoch << 32 | packed,
+					subject->id, amount->packets << 32 | (__u32)amount->bytes);
+	if (!answer && subject->door)
+		answer = judge_by_door(skb, subject->door, (__u64)flow->addr[0] << 32 | packed, 0);
+	return answer;
+}
+
+static __always_inline void count_oddities(__u32 flags, bool dropped)
+{
+	if (flags & FLOW_FRAGMENT)
+		count_reason(EGRESS_REASON_FRAGMENT);
+	if (flags & FLOW_PROTO_UNKNOWN)
+		count_reason(EGRESS_REASON_EXTHDR_LIMIT);
+	if ((flags & FLOW_ND) && !dropped)
+		count_reason(EGRESS_REASON_EXEMPT);
+}
+
+static __always_inline void count_drop(struct drop_stats *totals, __u64 answer, const struct amount *amount)
+{
+	if (answer >> 32 & ANSWER_SILENT)
+		return;
+	totals->packets_dropped += amount->packets;
+	totals->bytes_dropped += amount->bytes;
+	if (ANSWER_RULE(answer))
+		count_rule(counter_of(answer), amount);
+}
+
+/* How often a packet is judged anew because a run that interrupted this one took its cache entry. */
+#define ATTEMPTS 4
+#define TRY_AGAIN 2
+
+/* One attempt; a function of its own so that the verifier sees it once. */
+__noinline int judge_skb(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
+	struct egress_control *control = the_control();
+	struct subject subject = {.id = bpf_skb_cgroup_id(skb)};
+	struct amount amount = {.packets = segments_of(skb)};
+	struct flow flow = {};
+	__u64 when, answer;
+	__u32 epoch;
+
+	if (!totals || !control)
+		return SKB_PASS; /* arrays of one entry: cannot be */
+	epoch = *(volatile __u32 *)&control->epoch;
+	if (!subject.id)
+		subject.id = root_id; /* somewhere in the subtree, or this hook would not run */
+	subject.entry = cache_slot(subject.id);
+	if (!subject.entry)
+		return SKB_PASS; /* an array index within bounds: cannot be */
+	when = when_of(epoch);
+	if (!recall(&subject, when)) {
+		walk_packet(skb, subject.id, when);
+		if (!recall(&subject, when))
+			return TRY_AGAIN;
+	}
+	if (!subject.count && !subject.door)
+		return SKB_PASS;
+
+	read_flow(skb, &flow);
+	amount.bytes = wire_bytes(skb, flow.flags & FLOW_V6, flow.proto);
+	answer = subject.count > EGRESS_SETS_OF_PACKET ? limit_exceeded()
+						       : judge_packet(skb, &subject, epoch, &flow, &amount);
+	if (!undisturbed(&subject))
+		return TRY_AGAIN;
+	print_verdict(subject.id, answer);
+	count_oddities(flow.flags, answer);
+	if (!answer)
+		return SKB_PASS;
+	count_drop(totals, answer, &amount);
+	return SKB_DROP;
+}
+
+SEC("cgroup_skb/egress")
+int egress_skb(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
+
+	if (!totals)
+		return SKB_PASS;
+	totals->packets_processed += segments_of(skb);
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		int verdict = judge_skb(skb);
+
+		if (verdict != TRY_AGAIN)
+			return verdict == SKB_PASS ? SKB_PASS : SKB_DROP;
+	}
+	count_reason(EGRESS_REASON_TORN);
+	totals->packets_dropped += segments_of(skb);
+	return SKB_DROP;
+}
+
+/*
+ * ctx->sk as a plain number: through a map it loses its type, and BPF_CORE_READ may
+ * follow it. Per CPU; whoever interrupts between store and load does not matter,
+ * since the value is read back from the register where the compiler can see it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} sock_slot SEC(".maps");
+
+static __always_inline struct sock *sock_of(struct bpf_sock_addr *ctx)
+{
+	__u32 zero = 0;
+	__u64 *slot = bpf_map_lookup_elem(&sock_slot, &zero);
+
+	if (!slot || !ctx->sk)
+		return NULL;
+	*(volatile __u64 *)slot = (__u64)(long)ctx->sk;
+	return (struct sock *)*(volatile __u64 *)slot;
+}
+
+/* The cgroup the socket was made in; never that of the current task. */
+static __always_inline struct cgroup *cgroup_of(struct sock *sk)
+{
+	struct sock_cgroup_data *data = &sk->sk_cgrp_data;
+	__u64 value;
+
+	if (bpf_core_field_exists(data->cgroup))
+		return BPF_CORE_READ(data, cgroup);
+	value = BPF_CORE_READ((struct sock_cgroup_data___before_5_15 *)data, val);
+	return value & 1 ? NULL : (struct cgroup *)value; /* odd: the host uses net_cls or net_prio */
+}
+
+/*
+ * Receivers on this host get their copy of a multicast or broadcast datagram from a
+ * clone that meets no packet hook: such sends must end at the system call.
+ */
+static __always_inline bool has_local_copies(struct sock *sk, const struct flow *flow)
+{
+	if (flow->flags & FLOW_V6)
+		return (flow->addr[0] & bpf_htonl(0xFF000000)) == bpf_htonl(0xFF000000);
+	if ((flow->addr[0] & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || flow->addr[0] == U32_MAX)
+		return true;
+	/* Which unicast-looking addresses are broadcast, routing knows; only such sockets may send there. */
+	return BPF_CORE_READ(sk, __sk_common.skc_flags) & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_BROADCAST));
+}
+
+static __always_inline __u64 judge_flow(struct cgroup *cgroup, const struct subject *subject, __u32 epoch,
+					const struct flow *flow)
+{
+	__u64 packed = PACKED(flow->flags, flow->proto, flow->port), answer = 0;
+
+	if (subject->count)
+		answer = judge_by_names((__u64)flow->addr[1] << 32 | flow->addr[0],
+					(__u64)flow->addr[3] << 32 | flow->addr[2], (__u64)epoch << 32 | packed,
+					subject->id, 0);
+	if (!answer && subject->door)
+		answer = judge_call_by_door((__u64)cgroup, subject->door, (__u64)flow->addr[0] << 32 | packed);
+	return answer;
+}
+
+/* Whether the call itself must fail; else the packet hook says what becomes of the packets. */
+static __always_inline bool refuses(__u64 answer, struct sock *sk, const struct flow *flow)
+{
+	return ANSWER_ACTION(answer) == EGRESS_ACTION_REJECT ||
+	       (ANSWER_ACTION(answer) == EGRESS_ACTION_DROP && has_local_copies(sk, flow));
+}
+
+static __always_inline int judge_call(struct bpf_sock_addr *ctx, struct flow *flow)
+{
+	struct egress_control *control = the_control();
+	struct sock *sk = sock_of(ctx);
+	struct cgroup *cgroup = sk ? cgroup_of(sk) : NULL;
+	struct subject subject = {};
+	struct amount refused = {.denied = 1};
+	__u32 epoch;
+
+	if (!control || !cgroup)
+		return CALL_GO_ON; /* the packet hook decides */
+	flow->proto = ctx->protocol == IPPROTO_MPTCP ? PROTO_TCP : ctx->protocol;
+	if (has_ports(flow->proto)) {
+		flow->port = bpf_ntohs(ctx->user_port);
+		flow->flags |= FLOW_PORTS;
+	}
+	epoch = *(volatile __u32 *)&control->epoch;
+	subject.id = BPF_CORE_READ(cgroup, kn, id);
+	subject.entry = cache_slot(subject.id);
+	if (!subject.entry)
+		return CALL_GO_ON;
+
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		__u64 when = when_of(epoch), answer;
+
+		if (!recall(&subject, when)) {
+			walk_cgroup((__u64)cgroup, subject.id, when);
+			if (!recall(&subject, when))
+				continue;
+		}
+		if ((!subject.count && !subject.door) || subject.count > EGRESS_SETS_OF_PACKET)
+			return CALL_GO_ON;
+		answer = judge_flow(cgroup, &subject, epoch, flow);
+		if (!undisturbed(&subject))
+			continue;
+		if (!refuses(answer, sk, flow))
+			return CALL_GO_ON;
+		print_verdict(subject.id, answer);
+		if (ANSWER_RULE(answer) && !(answer >> 32 & ANSWER_SILENT))
+			count_rule(counter_of(answer), &refused);
+		return CALL_EPERM;
+	}
+	return CALL_GO_ON; /* the packet hook decides */
+}
+
+static __always_inline int judge_call4(struct bpf_sock_addr *ctx)
+{
+	struct flow flow = {};
+
+	flow.addr[0] = ctx->user_ip4;
+	return judge_call(ctx, &flow);
+}
+
+static __always_inline int judge_call6(struct bpf_sock_addr *ctx)
+{
+	struct flow flow = {};
+	__be32 a0 = ctx->user_ip6[0], a1 = ctx->user_ip6[1], a2 = ctx->user_ip6[2], a3 = ctx->user_ip6[3];
+
+	if (!a0 && !a1 && a2 == bpf_htonl(0xFFFF)) { /* ::ffff:a.b.c.d leaves as IPv4 */
+		flow.addr[0] = a3;
+	} else {
+		flow.addr[0] = a0;
+		flow.addr[1] = a1;
+		flow.addr[2] = a2;
+		flow.addr[3] = a3;
+		flow.flags = FLOW_V6;
+	}
+	return judge_call(ctx, &flow);
+}
+
+SEC("cgroup/connect4")
+int egress_connect4(struct bpf_sock_addr *ctx)
+{
+	return judge_call4(ctx);
+}
+
+SEC("cgroup/connect6")
+int egress_connect6(struct bpf_sock_addr *ctx)
+{
+	return judge_call6(ctx);
+}
+
+SEC("cgroup/sendmsg4")
+int egress_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return judge_call4(ctx);
+}
+
+SEC("cgroup/sendmsg6")
+int egress_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return judge_call6(ctx);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(egress_mkdir, struct cgroup *cgroup)
+{
+	if (is_v2(cgroup))
+		bind_name(cgroup);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_release")
+int BPF_PROG(egress_release, struct cgroup *cgroup)
+{
+	if (is_v2(cgroup))
+		forget_cgroup(cgroup);
+	return 0;
+}
+
+/* Run by the loader: starts the sweep timer, or hands it to this program after an upgrade. */
+SEC("syscall")
+int egress_arm(void *ctx)
+{
+	__u32 zero = 0;
+	struct sweeper *value = bpf_map_lookup_elem(&sweeper, &zero);
+
+	if (!value)
+		return 1;
+	bpf_timer_init(&value->timer, &sweeper, CLOCK_BOOTTIME); /* -EBUSY: there is one already */
+	if (bpf_timer_set_callback(&value->timer, on_timer))
+		return 2;
+	return bpf_timer_start(&value->timer, 0, 0) ? 3 : 0;
+}
+
+/* Run by the library: the kernel's boot clock, whatever time namespace the caller is in. */
+SEC("syscall")
+int egress_clock(void *ctx)
+{
+	struct egress_control *control = the_control();
+
+	if (!control)
+		return 1;
+	control->clock = bpf_ktime_get_boot_ns();
+	return 0;
+}

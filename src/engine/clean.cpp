@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/clean.hpp"
+
+#include <vector>
+
+#include "engine/index.hpp"
+#include "engine/records.hpp"
+
+namespace egress {
+
+namespace {
+
+/// Makes the head of a set say what its rules say. Without room for a shorter list the longer one stays:
+/// it only costs time.
+void write_head(Tables& tables, RunSpace& space, egress_set& set, const SetSummary& summary) {
+  for (std::size_t list = 0; list < EGRESS_LISTS; ++list) {
+    if (same_shapes(read_list(tables, set.lists[list]), summary.lists[list])) continue;
+    static_cast<void>(write_list(tables, space, set.lists[list], summary.lists[list]));
+  }
+  const std::uint32_t flags = (set.flags & ~std::uint32_t{EGRESS_SET_AUDIT}) | (summary.audit ? EGRESS_SET_AUDIT : 0u);
+  if (set.flags != flags) tables.store(set.flags, flags);
+  if (set.decides_until != summary.decides_until) tables.store(set.decides_until, summary.decides_until);
+}
+
+/// Sets without rules, out of their lists.
+Result<std::vector<std::uint32_t>> settle_sets(Workbench& bench, const std::unordered_set<std::uint32_t>& gone) {
+  auto summaries = summarize(bench.tables, gone);
+  if (!summaries) return std::move(summaries).error();
+  std::vector<std::uint32_t> empty;
+  RunSpace space(bench.tables);
+  const auto sets = bench.tables.sets();
+  for (std::uint32_t i = 1; i < sets.size(); ++i) {
+    if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
+    if (const auto summary = summaries->find(i); summary != summaries->end()) {
+      write_head(bench.tables, space, sets[i], summary->second);
+    } else {
+      bench.sets.unlink(i);
+      empty.push_back(i);
+    }
+  }
+  return empty;
+}
+
+Result<void> free_rule(Tables& tables, std::uint32_t id) {
+  if (auto done = tables.erase_counter(EGRESS_COUNTER_RULE | id); !done) return done;
+  if (auto done = tables.reasons().erase(id); !done) return done;
+  egress_rule& rule = slot_of(tables, id);
+  if (rule.id == id) tables.store(rule.id, 0u);
+  return {};
+}
+
+}  // namespace
+
+Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how) {
+  if (auto done = unlink_rules(bench.tables, rules); !done) return done;
+  if (auto done = bench.maintenance.renew(); !done) return done;
+  auto empty = settle_sets(bench, rules);
+  if (!empty) return std::move(empty).error();
+  // A packet may stand on a rule, a list or a set that was just taken out.
+  bench.world.wait_for_readers();
+  if (auto done = bench.maintenance.renew(); !done) return done;
+  for (const std::uint32_t id : rules) {
+    if (auto done = free_rule(bench.tables, id); !done) return done;
+  }
+  for (const std::uint32_t set : *empty) bench.tables.store(bench.tables.sets()[set].flags, 0u);
+  if (auto done = bench.maintenance.renew(); !done) return done;
+  if (auto done = bench.names.prune(how); !done) return done;
+  return empty->empty() && how == Names::Prune::Anchors ? Result<void>() : bench.sets.prune_policies();
+}
+
+}  // namespace egress

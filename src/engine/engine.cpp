@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "core/encode.hpp"
+#include "engine/apply.hpp"
+#include "engine/doors.hpp"
+#include "engine/records.hpp"
+#include "engine/snapshot.hpp"
+#include "engine/transaction.hpp"
+
+namespace egress {
+
+namespace {
+
+std::string policy_text(const std::optional<std::string>& policy) {
+  return policy ? "policy " + *policy : std::string("the policy of no name");
+}
+
+Result<void> check_addition(const Addition& addition) {
+  if (addition.rules.empty()) return usage_error("", "no destination");
+  if (addition.policy) {
+    if (auto done = check_policy_name(*addition.policy); !done) return done;
+  }
+  std::set<Destination> destinations;
+  for (const RuleSpec& spec : addition.rules) {
+    if (auto done = check_spec(spec); !done) return done;
+    if (!destinations.insert(spec.destination).second) return usage_error(format(spec.destination), "named twice");
+  }
+  return {};
+}
+
+/// Only one change can be taken back at a time, and what it may take back must not change under it.
+Result<void> refuse_on_trial(Transaction& transaction, const std::optional<std::string>& policy) {
+  auto on_trial = transaction.on_trial(policy);
+  if (!on_trial) return std::move(on_trial).error();
+  if (!*on_trial) return {};
+  return Error{ErrorKind::Refused,
+               "",
+               policy_text(policy),
+               "it waits for its confirmation",
+               "egress confirm, or wait until it is taken back",
+               0};
+}
+
+Error rule_exists(const egress_rule& rule, const Destination& destination, std::uint64_t now) {
+  std::string end = "never ends";
+  if (rule.expires_at != EGRESS_FOREVER) {
+    const std::uint64_t left = rule.expires_at > now ? rule.expires_at - now : 0;
+    end = "ends in " + format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(left)));
+  }
+  return Error{ErrorKind::Failed,
+               "",
+               format(destination),
+               "rule exists: id " + std::to_string(rule.id) + ", " + end,
+               "--replace puts the new rule in its place",
+               0};
+}
+
+Result<Change> plan_addition(Transaction& transaction, const Addition& addition) {
+  const SetName place{addition.subject, addition.policy};
+  auto present = transaction.rules_of(place);
+  if (!present) return std::move(present).error();
+  Change change;
+  for (const RuleSpec& spec : addition.rules) {
+    change.added.push_back({place, spec});
+    const auto same = present->find(spec.destination);
+    if (same == present->end()) continue;
+    if (!addition.replace) return rule_exists(same->second, spec.destination, transaction.now_ns());
+    change.removed.push_back(same->second.id);
+  }
+  return change;
+}
+
+bool is_selected(const Rule& rule, const Selection& selection) {
+  if (std::find(selection.ids.begin(), selection.ids.end(), rule.id) != selection.ids.end()) return true;
+  if (selection.all) return true;
+  if (!selection.subject && !selection.policy) return false;
+  if (selection.policy && rule.policy != selection.policy) return false;
+  return !selection.subject ||
+         (rule.subject.kind == selection.subject->kind && rule.subject.name == selection.subject->name);
+}
+
+Error no_such_rule(RuleId id) {
+  return Error{ErrorKind::NotFound,    "", "id " + std::to_string(static_cast<std::uint32_t>(id)), "no such rule",
+               "egress ls lists them", 0};
+}
+
+Result<void> check_found(const std::vector<Rule>& found, const Selection& selection) {
+  for (const RuleId id : selection.ids) {
+    if (std::none_of(found.begin(), found.end(), [id](const Rule& rule) { return rule.id == id; })) {
+      return no_such_rule(id);
+    }
+  }
+  if (!found.empty() || selection.all) return {};
+  const std::string what = selection.subject  ? format(*selection.subject)
+                           : selection.policy ? policy_text(selection.policy)
+                                              : "selection";
+  return Error{ErrorKind::NotFound, "", what, "no rules", "egress ls lists them", 0};
+}
+
+/// What is selected, divided by who removes it.
+struct Removal {
+  std::vector<Rule> rules;
+  Change change;
+  std::vector<DoorEntry> doors;
+};
+
+Removal plan_removal(const Snapshot& snapshot, const Selection& selection) {
+  Removal plan;
+  for (Rule& rule : snapshot.rules()) {
+    if (!is_selected(rule, selection)) continue;
+    if (const DoorEntry* door = snapshot.find_door(rule.id)) {
+      plan.doors.push_back(*door);
+    } else {
+      plan.change.removed.push_back(static_cast<std::uint32_t>(rule.id));
+    }
+    plan.rules.push_back(std::move(rule));
+  }
+  return plan;
+}
+
+Result<void> refuse_any_on_trial(Transaction& transaction, const std::vector<Rule>& rules) {
+  std::set<std::optional<std::string>> policies;
+  for (const Rule& rule : rules) {
+    if (rule.origin == Rule::Origin::Command) policies.insert(rule.policy);
+  }
+  for (const auto& policy : policies) {
+    if (auto done = refuse_on_trial(transaction, policy); !done) return done;
+  }
+  return {};
+}
+
+/// What must wait for the flip: rules that stay get their new deadlines and reasons. The policy is in force by
+/// then, so a reason that cannot be stored is no failure of it.
+Result<void> refresh(Tables& tables, Transaction& transaction, const ApplyPlan& plan) {
+  for (const auto& [id, reason] : plan.reasons) {
+    static_cast<void>(reason.empty() ? tables.reasons().erase(id) : tables.reasons().put(id, make_text(reason)));
+  }
+  return transaction.set_deadlines(plan.deadlines);
+}
+
+void fill_ids(PolicyDiff& diff, const std::vector<RuleId>& ids) {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    auto& entries = i < diff.added.size() ? diff.added : diff.kept;
+    entries[i < diff.added.size() ? i : i - diff.added.size()].id = ids[i];
+  }
+}
+
+}  // namespace
+
+Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
+  if (auto done = check_addition(addition); !done) return std::move(done).error().in("add rule");
+  auto transaction = Transaction::begin(tables_, world_);
+  if (!transaction) return std::move(transaction).error().in("add rule");
+  if (auto done = refuse_on_trial(**transaction, addition.policy); !done) return std::move(done).error().in("add rule");
+  auto change = plan_addition(**transaction, addition);
+  if (!change) return std::move(change).error().in("add rule");
+  auto ids = (*transaction)->commit(*change);
+  if (!ids) return std::move(ids).error().in("add rule");
+  return ids;
+}
+
+Result<std::vector<Rule>> Engine::remove(const Selection& selection) {
+  auto transaction = Transaction::begin(tables_, world_);
+  if (!transaction) return std::move(transaction).error().in("remove rule");
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  if (!snapshot) return std::move(snapshot).error().in("remove rule");
+  Removal plan = plan_removal(*snapshot, selection);
+  if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error().in("remove rule");
+  if (auto done = refuse_any_on_trial(**transaction, plan.rules); !done) {
+    return std::move(done).error().in("remove rule");
+  }
+  DoorRemoval doors(tables_);
+  if (auto done = doors.remove(plan.doors); !done) return std::move(done).error().in("remove rule");
+  if (auto done = (*transaction)->commit(plan.change); !done) {
+    doors.undo();
+    return std::move(done).error().in("remove rule");
+  }
+  // Counters of rules that are gone count nothing; one that stays is taken by the kernel's sweep or reused.
+  for (const DoorEntry& door : plan.doors) static_cast<void>(tables_.erase_counter(EGRESS_COUNTER_DOOR | door.key));
+  return std::move(plan.rules);
+}
+
+Result<Rule> Engine::extend(RuleId id, Lifetime lifetime) {
+  if (auto done = check_lifetime(lifetime); !done) return std::move(done).error().in("extend rule");
+  auto transaction = Transaction::begin(tables_, world_);
+  if (!transaction) return std::move(transaction).error().in("extend rule");
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  if (!snapshot) return std::move(snapshot).error().in("extend rule");
+  const Rule* found = snapshot->find(id);
+  if (found == nullptr) return no_such_rule(id).in("extend rule");
+  Rule rule = *found;
+  const BootTime now = (*transaction)->now();
+  if (const DoorEntry* door = snapshot->find_door(id)) {
+    if (auto done = extend_door(tables_, *door, lifetime, now); !done) return std::move(done).error().in("extend rule");
+    rule.created_at = now;
+  } else {
+    if (auto done = refuse_any_on_trial(**transaction, {rule}); !done) return std::move(done).error().in("extend rule");
+    const Transaction::Deadline deadline{static_cast<std::uint32_t>(id), encode_expiry(now, lifetime)};
+    if (auto done = (*transaction)->set_deadlines({&deadline, 1}); !done) {
+      return std::move(done).error().in("extend rule");
+    }
+  }
+  rule.expires_at.reset();
+  if (lifetime) rule.expires_at = BootTime{now.since_boot + *lifetime};
+  return rule;
+}
+
+Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& options) {
+  const bool on_trial = options.confirm_within.has_value();
+  if (auto done = check_lifetime(options.confirm_within); !done) return std::move(done).error().in("apply policy");
+  auto transaction = Transaction::begin(tables_, world_);
+  if (!transaction) return std::move(transaction).error().in("apply policy");
+  if (auto done = refuse_on_trial(**transaction, policy.name); !done) return std::move(done).error().in("apply policy");
+  if (on_trial && (*transaction)->trial_is_open()) {
+    return Error{ErrorKind::Refused,
+                 "apply policy",
+                 policy.name,
+                 "another policy waits for its confirmation",
+                 "egress confirm, or wait until it is taken back",
+                 0};
+  }
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  if (!snapshot) return std::move(snapshot).error().in("apply policy");
+  auto plan = plan_apply(*snapshot, policy, on_trial);
+  if (!plan) return std::move(plan).error().in("apply policy");
+  if (on_trial) {
+    const auto deadline = (*transaction)->now().since_boot + *options.confirm_within;
+    plan->change.trial_deadline = static_cast<std::uint64_t>(deadline.count());
+  }
+  auto ids = (*transaction)->commit(plan->change);
+  if (!ids) return std::move(ids).error().in("apply policy");
+  if (auto done = refresh(tables_, **transaction, *plan); !done) return std::move(done).error().in("apply policy");
+  fill_ids(plan->diff, *ids);
+  return std::move(plan->diff);
+}
+
+Result<void> Engine::confirm() {
+  auto transaction = Transaction::begin(tables_, world_);
+  if (!transaction) return std::move(transaction).error().in("confirm");
+  if (!(*transaction)->trial_is_open()) {
+    return Error{ErrorKind::NotFound,
+                 "confirm",
+                 "",
+                 "no policy waits for its confirmation",
+                 "its time may have run out: egress ls shows the rules in force",
+                 0};
+  }
+  return (*transaction)->confirm_trial();
+}
+
+Result<void> Engine::maintain() {
+  auto transaction = Transaction::begin(tables_, world_);
+  return transaction ? Result<void>() : Result<void>(std::move(transaction).error());
+}
+
+Result<std::vector<Rule>> Engine::rules() const {
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  if (!snapshot) return std::move(snapshot).error().in("list rules");
+  return snapshot->rules();
+}
+
+Result<Totals> Engine::totals() const {
+  auto stats = tables_.read_stats();
+  if (!stats) return std::move(stats).error().in("read totals");
+  return Totals{stats->packets_processed, stats->packets_dropped, stats->bytes_dropped};
+}
+
+Result<PolicyDiff> Engine::diff(const Policy& policy) const {
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  if (!snapshot) return std::move(snapshot).error().in("compare policy");
+  auto plan = plan_apply(*snapshot, policy, /*on_trial=*/false);
+  if (!plan) return std::move(plan).error().in("compare policy");
+  return std::move(plan->diff);
+}
+
+}  // namespace egress

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <vector>
+
+#include "egress/filter.hpp"
+#include "engine/tables.hpp"
+
+namespace egress {
+
+/// The rule set of one instance: what Filter offers, over abstract maps and machine.
+///
+/// Precondition of every function that changes rules: the caller holds the lock of writers. Those that only
+/// read need none. Subjects are canonical (a pid was turned into an id by the caller).
+class Engine {
+ public:
+  Engine(Tables& tables, World& world) : tables_(tables), world_(world) {}
+
+  [[nodiscard]] Result<std::vector<RuleId>> add(const Addition& addition);
+  [[nodiscard]] Result<std::vector<Rule>> remove(const Selection& selection);
+  [[nodiscard]] Result<Rule> extend(RuleId id, Lifetime lifetime);
+  [[nodiscard]] Result<PolicyDiff> apply(const Policy& policy, const ApplyOptions& options);
+  [[nodiscard]] Result<void> confirm();
+
+  /// Repairs, settles and sweeps, and changes nothing else.
+  [[nodiscard]] Result<void> maintain();
+
+  [[nodiscard]] Result<std::vector<Rule>> rules() const;
+  [[nodiscard]] Result<Totals> totals() const;
+  [[nodiscard]] Result<PolicyDiff> diff(const Policy& policy) const;
+  [[nodiscard]] Result<Explanation> explain(const Subject& subject, const Destination& destination) const;
+
+  /// A policy holds subjects with the same rules; a policy of the kernel whose subjects differ, or whose
+  /// subjects could not share one file, is told as several: NAME, NAME-2, NAME-3, … Rules of no policy are
+  /// told as "unnamed". Policies and subjects are judged one by one, so these names decide nothing: applied
+  /// to an empty instance the result judges as before. Lifetimes are those that are left, in whole seconds
+  /// rounded up. Rules of other tools are not told.
+  [[nodiscard]] Result<std::vector<Policy>> policies() const;
+
+ private:
+  Tables& tables_;
+  World& world_;
+};
+
+}  // namespace egress

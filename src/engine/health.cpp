@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "egress/health.hpp"
+
+#include <array>
+#include <ctime>
+
+#include "engine/health_checks.hpp"
+#include "sys/bpf_map.hpp"
+#include "sys/bpffs.hpp"
+#include "sys/canary.hpp"
+#include "sys/cgroup.hpp"
+#include "sys/kernel_ids.hpp"
+
+namespace egress {
+namespace {
+
+std::uint64_t boot_clock() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::vector<HookState> hook_states(const FoundInstance& found) {
+  std::vector<HookState> states;
+  for (const Hook& hook : hooks) {
+    if (hook.kind == Hook::Kind::OnCall) continue;
+    HookState state{hook.program, 0, 0, false};
+    if (const FoundLink* link = found.attached(hook)) {
+      state = {hook.program, link->info.program_id, link->info.id, true};
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+/// Whether every hook of the group runs: links by id, programs that run on call by their traces.
+bool is_present(const Examined& examined, HookGroup group) {
+  for (const Hook& hook : hooks) {
+    if (hook.group != group || hook.kind == Hook::Kind::OnCall) continue;
+    if (!examined.found->attached(hook)) return false;
+  }
+  if (group == HookGroup::Sweep) return examined.control && examined.control->swept_at != 0;
+  if (group != HookGroup::Clock) return true;
+  Result<PinDirectory> directory = PinDirectory::open(examined.instance.pin_dir);
+  return directory && directory->contains("egress_clock");
+}
+
+std::vector<Feature> features_of(const Examined& examined) {
+  std::vector<Feature> features;
+  for (const HookGroup group : hook_groups) {
+    features.push_back({std::string(name_of(group)), is_present(examined, group), {}});
+  }
+  return features;
+}
+
+std::vector<MapMemory> memory_of(const FoundInstance& found) {
+  std::vector<MapMemory> memory;
+  for (const auto& [name, fd] : found.maps) memory.push_back({name, map_memory(fd.get())});
+  return memory;
+}
+
+const Fd* map_of(const FoundInstance& found, const char* name) {
+  const auto at = found.maps.find(name);
+  return at == found.maps.end() ? nullptr : &at->second;
+}
+
+void count(const egress_rule& rule, const egress_control& control, std::uint64_t now, RuleStates& states) {
+  if (rule.id == 0) return;
+  const bool dead = rule.died != 0 && static_cast<std::int32_t>(control.epoch - rule.died) >= 0;
+  if (rule.expires_at <= now || dead) {
+    ++states.over;
+    return;
+  }
+  ++states.live;
+  if (rule.flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)) ++states.trial;
+}
+
+std::size_t count_doors(const FoundInstance& found) {
+  const Fd* fd = map_of(found, "drop_configs");
+  Result<Fd> copy = fd ? fd->duplicate() : Error{};
+  if (!copy) return 0;
+  auto doors = HashMap<std::uint32_t, drop_config>::adopt(std::move(*copy));
+  auto entries = doors ? doors->entries() : Error{};
+  if (!entries) return 0;
+  std::size_t number = 0;
+  for (const auto& [id, config] : *entries) {
+    if (config.cgroup_id != 0 && !(config.flags & DROP_CONFIG_CANARY)) ++number;
+  }
+  return number;
+}
+
+RuleStates rule_states(const FoundInstance& found, const egress_control& control, std::uint64_t now) {
+  RuleStates states;
+  const Fd* fd = map_of(found, "rules");
+  if (!fd) return states;
+  auto rules = MappedArray<egress_rule>::map(*fd, MappedMemory::Access::Read);
+  if (!rules) return states;
+  states.capacity = rules->span().size();
+  for (const egress_rule& rule : rules->span()) count(rule, control, now, states);
+  states.door = count_doors(found);
+  return states;
+}
+
+void examine_state(Examined& examined) {
+  const Fd* control = examined.found ? map_of(*examined.found, "control") : nullptr;
+  Result<egress_control> copy = control ? read_control(control->get()) : Error{};
+  if (!copy) return;
+  examined.control = *copy;
+  examined.rules = rule_states(*examined.found, *copy, examined.now);
+}
+
+Findings run_checks(const Examined& examined) {
+  constexpr std::array checks{check_loaded,
+                              check_links,
+                              check_pins,
+                              check_version,
+                              check_bindings,
+                              check_pressure,
+                              check_maintenance,
+                              check_detachable_programs,
+                              check_later_connect_programs,
+                              check_cgroup_namespace,
+                              check_time_namespace,
+                              check_v1_network_controllers};
+  Findings findings;
+  for (const auto check : checks) check(examined, findings);
+  return findings;
+}
+
+/// Sends the canary and draws the conclusion.
+void prove(const Examined& examined, Health& health) {
+  const Fd* configs = map_of(*examined.found, "drop_configs");
+  const Fd* rules = map_of(*examined.found, "cgroup_rules");
+  if (!examined.tree || !configs || !rules) return;
+  Result<CanaryReport> report =
+      send_canary({examined.tree->directory(), examined.tree->fd(), configs->get(), rules->get()});
+  if (!report) {
+    health.findings.push_back({"canary-failed",
+                               Finding::Severity::Warning,
+                               "the self-test could not be made: " + report.error().message(),
+                               {}});
+  } else if (!report->enforcing) {
+    health.enforcing = false;
+    health.findings.push_back({"canary-passed", Finding::Severity::Problem,
+                               "attached, but not enforcing: " + report->why, "egress load; see the other findings"});
+  }
+}
+
+void fill_from(const Examined& examined, Health& health) {
+  health.loaded = true;
+  health.programs = hook_states(*examined.found);
+  health.features = features_of(examined);
+  health.memory = memory_of(*examined.found);
+  check_features(health.features, health.findings);
+  for (const Hook& hook : hooks) {
+    if (hook.group == HookGroup::Packets) health.enforcing = examined.found->attached(hook) != nullptr;
+  }
+}
+
+}  // namespace
+
+std::string_view format(Finding::Severity severity) {
+  switch (severity) {
+    case Finding::Severity::Note:
+      return "note";
+    case Finding::Severity::Warning:
+      return "warning";
+    case Finding::Severity::Problem:
+      return "problem";
+  }
+  return {};
+}
+
+Result<Health> health(const Instance& instance, bool with_canary) {
+  Result<std::optional<FoundInstance>> found = find_instance(instance);
+  if (!found) return std::move(found).error().in("status");
+  Result<CgroupTree> tree = CgroupTree::open(instance.cgroup_root);
+  Examined examined{instance, tree ? &*tree : nullptr, *found ? &**found : nullptr, {}, {}, boot_clock()};
+  examine_state(examined);
+  Health health;
+  health.pin_dir = instance.pin_dir;
+  health.root = tree ? tree->directory() : instance.cgroup_root;
+  health.rules = examined.rules;
+  health.findings = run_checks(examined);
+  if (!tree) health.findings.push_back({"root", Finding::Severity::Problem, tree.error().message(), {}});
+  if (!examined.found) return health;
+  fill_from(examined, health);
+  if (with_canary) prove(examined, health);
+  return health;
+}
+
+}  // namespace egress

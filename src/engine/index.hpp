@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+#include "core/encode.hpp"
+#include "engine/tables.hpp"
+
+/// The way from a destination to its rules: chains under member keys, and the lists of shapes of a set.
+namespace egress {
+
+/// One chain a rule stands in.
+struct ChainPlace {
+  egress_chain chain;
+  egress_member_key key;
+};
+
+/// Every chain of a rule: one or two for each family it applies to. Failed if the record is none of ours.
+[[nodiscard]] Result<std::vector<ChainPlace>> chains_of(const egress_rule& rule);
+
+/// Enters rules that stand in their slots into their chains, in the order of comes_before(). Readers of
+/// earlier epochs pass over them.
+[[nodiscard]] Result<void> link_rules(Tables& tables, std::span<const std::uint32_t> ids);
+
+/// Takes rules out of their chains. The records stay as they are, for readers who stand on them.
+[[nodiscard]] Result<void> unlink_rules(Tables& tables, const std::unordered_set<std::uint32_t>& ids);
+
+/// What the head of a set says about its rules.
+struct SetSummary {
+  std::array<std::vector<egress_shape>, EGRESS_LISTS> lists;  ///< most specific first, each shape once
+  std::uint64_t decides_until = 0;
+  bool audit = false;
+  std::size_t rules = 0;
+
+  [[nodiscard]] Result<void> include(const egress_rule& rule);
+  void include_shape(egress_list list, const egress_shape& shape);
+};
+
+/// Summaries of the sets of all rules but those named.
+[[nodiscard]] Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables,
+                                                                    const std::unordered_set<std::uint32_t>& without);
+
+/// Free room in `shapes`. A run that was in use when this was made is not given out again by it.
+class RunSpace {
+ public:
+  explicit RunSpace(Tables& tables);
+  /// nullopt if there is no room.
+  [[nodiscard]] std::optional<egress_run> allocate(std::uint32_t count);
+
+ private:
+  /// First fit at or behind `from`, which no run covers.
+  [[nodiscard]] std::optional<egress_run> fit(std::uint32_t from, std::uint32_t count) const;
+
+  std::uint32_t size_;
+  std::map<std::uint32_t, std::uint32_t> used_;  ///< first -> count
+  std::uint32_t search_from_ = 0;                ///< the end of a run
+};
+
+/// The shapes of a list as they stand.
+[[nodiscard]] std::vector<egress_shape> read_list(Tables& tables, const egress_run& run);
+
+/// Whether both lists name the same shapes in the same order.
+[[nodiscard]] bool same_shapes(std::span<const egress_shape> a, std::span<const egress_shape> b);
+
+/// Writes a list into new room and makes it the set's by one store. False if there is no room.
+[[nodiscard]] bool write_list(Tables& tables, RunSpace& space, egress_run& run, std::span<const egress_shape> shapes);
+
+/// Refuses a set that a packet could not walk within EGRESS_SHAPES_MAX and EGRESS_STEPS_MAX: `rules` are all
+/// its rules, those to come included.
+[[nodiscard]] Result<void> check_steps(std::span<const egress_rule> rules);
+
+}  // namespace egress

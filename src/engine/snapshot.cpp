@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/snapshot.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/encode.hpp"
+#include "engine/records.hpp"
+
+namespace egress {
+
+namespace {
+
+constexpr int attempts = 100;
+constexpr std::uint32_t alias_bit = 0x80000000u;  ///< ids of ours stay below
+
+/// Cgroups that bear a name now; each name is looked for once.
+class Bearers {
+ public:
+  explicit Bearers(const World& world) : world_(world) {}
+
+  const std::vector<CgroupId>& of(const Subject& subject) {
+    const auto [known, fresh] = known_.try_emplace({subject.kind, subject.name});
+    if (fresh) known->second = look(subject);
+    return known->second;
+  }
+
+ private:
+  [[nodiscard]] std::vector<CgroupId> look(const Subject& subject) const {
+    if (subject.kind == Subject::Kind::Unit) return world_.cgroups_named(subject.name);
+    std::optional<CgroupId> id;
+    if (subject.kind == Subject::Kind::Path) {
+      id = world_.cgroup_at(subject.name);
+    } else {
+      if (world_.path_of(id_of(subject))) id = id_of(subject);
+    }
+    return id ? std::vector{*id} : std::vector<CgroupId>{};
+  }
+
+  const World& world_;
+  std::map<std::pair<Subject::Kind, std::string>, std::vector<CgroupId>> known_;
+};
+
+/// Records in force at the epoch, by set.
+std::map<std::uint32_t, std::vector<egress_rule>> collect(Tables& tables, std::uint32_t epoch, BootTime now) {
+  std::map<std::uint32_t, std::vector<egress_rule>> found;
+  const std::uint64_t trial_deadline = load(tables.control().trial_deadline);
+  for (const egress_rule& record : tables.rules()) {
+    const std::uint32_t id = load(record.id);
+    if (id == 0) continue;
+    const egress_rule rule = load_rule(record);
+    if (rule.id != id || load(record.id) != id) continue;
+    if (in_force(rule, epoch, trial_deadline, static_cast<std::uint64_t>(now.since_boot.count()))) {
+      found[rule.set].push_back(rule);
+    }
+  }
+  return found;
+}
+
+/// Sets of the rules, each anchor's in the order of its list.
+std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets,
+                                    const std::map<std::uint32_t, std::vector<egress_rule>>& found) {
+  std::vector<std::uint32_t> order;
+  std::set<std::uint32_t> anchors;
+  for (const auto& [set, records] : found) {
+    if (set >= tables.sets().size()) continue;
+    const std::uint32_t anchor = load(tables.sets()[set].anchor);
+    if (!anchors.insert(anchor).second) continue;
+    for (const std::uint32_t member : sets.of_anchor(anchor)) {
+      if (found.contains(member)) order.push_back(member);
+    }
+  }
+  return order;
+}
+
+Result<std::vector<Rule>> decode_all(Tables& tables, const SetName& name, std::vector<egress_rule>& records,
+                                     Detail detail) {
+  std::vector<Rule> rules;
+  std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  for (const egress_rule& record : records) {
+    auto rule = decode_rule(record);
+    if (!rule) return std::move(rule).error();
+    rule->subject = name.subject;
+    rule->policy = name.policy;
+    if (detail == Detail::Listing) {
+      auto reason = tables.reasons().get(record.id);
+      if (!reason) return std::move(reason).error();
+      if (*reason) rule->reason = text_of(**reason);
+      auto counts = tables.read_counter(EGRESS_COUNTER_RULE | record.id);
+      if (!counts) return std::move(counts).error();
+      rule->counts = *counts;
+    }
+    rules.push_back(std::move(*rule));
+  }
+  return rules;
+}
+
+Result<std::vector<OwnSet>> read_own(Tables& tables, World& world, BootTime now, Detail detail) {
+  Names names(tables, world);
+  Sets sets(tables, world, names);
+  auto found = collect(tables, load(tables.control().epoch), now);
+  std::vector<OwnSet> own;
+  for (const std::uint32_t index : in_order(tables, sets, found)) {
+    auto name = sets.name_of(index);
+    if (!name) return std::move(name).error();
+    if (!*name) continue;
+    const Subject& subject = (*name)->subject;
+    if (subject.kind == Subject::Kind::Id && has_ended(tables, world, id_of(subject))) continue;
+    // A rule that was swept meanwhile may have left its set to another subject.
+    auto& records = found[index];
+    std::erase_if(records, [&](const egress_rule& rule) { return load(slot_of(tables, rule.id).id) != rule.id; });
+    if (records.empty()) continue;
+    auto rules = decode_all(tables, **name, records, detail);
+    if (!rules) return std::move(rules).error();
+    own.push_back({std::move(**name), std::move(*rules)});
+  }
+  return own;
+}
+
+/// Complete: cgroup_rules names the rule under the cgroup id that the rule itself holds.
+Result<bool> is_complete(Tables& tables, std::uint32_t key, const drop_config& config) {
+  if (config.cgroup_id == 0 || config.dst_ip == 0 || (config.flags & DROP_CONFIG_CANARY) != 0) return false;
+  auto named = tables.cgroup_rules().get(config.cgroup_id);
+  if (!named) return std::move(named).error();
+  return *named == key;
+}
+
+Result<std::vector<DoorEntry>> read_doors(Tables& tables, BootTime now, Detail detail) {
+  auto entries = tables.drop_configs().entries();
+  if (!entries) return std::move(entries).error();
+  std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<DoorEntry> doors;
+  for (const auto& [key, config] : *entries) {
+    auto complete = is_complete(tables, key, config);
+    if (!complete) return std::move(complete).error();
+    const DoorRule door = decode_door(config);
+    if (!*complete || (door.expires_at && *door.expires_at <= now)) continue;
+    DoorEntry entry{key, door.cgroup, {}};
+    entry.rule.id = RuleId{key};
+    entry.rule.subject = {Subject::Kind::Id, std::to_string(config.cgroup_id), Subject::Scope::Subtree};
+    entry.rule.destination = door.destination;
+    entry.rule.created_at = door.created_at;
+    entry.rule.expires_at = door.expires_at;
+    entry.rule.origin = Rule::Origin::Map;
+    if (detail == Detail::Listing) {
+      auto counts = tables.read_counter(EGRESS_COUNTER_DOOR | key);
+      if (!counts) return std::move(counts).error();
+      entry.rule.counts = *counts;
+    }
+    doors.push_back(std::move(entry));
+  }
+  return doors;
+}
+
+/// Rules of other tools whose id is taken are listed under one that is not.
+void give_aliases(Snapshot& snapshot) {
+  std::set<std::uint32_t> taken;
+  for (const OwnSet& set : snapshot.sets) {
+    for (const Rule& rule : set.rules) taken.insert(static_cast<std::uint32_t>(rule.id));
+  }
+  std::set<std::uint32_t> keys;
+  for (const DoorEntry& door : snapshot.doors) keys.insert(door.key);
+  for (DoorEntry& door : snapshot.doors) {
+    std::uint32_t id = door.key;
+    if (id == 0 || taken.contains(id)) {
+      id |= alias_bit;
+      while (taken.contains(id) || keys.contains(id)) id = (id + 1) | alias_bit;
+    }
+    taken.insert(id);
+    door.rule.id = RuleId{id};
+  }
+}
+
+void name_cgroups(Snapshot& snapshot, const World& world) {
+  Bearers bearers(world);
+  for (OwnSet& set : snapshot.sets) {
+    for (Rule& rule : set.rules) rule.cgroups = bearers.of(rule.subject);
+  }
+  for (DoorEntry& door : snapshot.doors) door.rule.cgroups = bearers.of(door.rule.subject);
+}
+
+}  // namespace
+
+std::vector<Rule> Snapshot::rules() const {
+  std::vector<Rule> all;
+  for (const OwnSet& set : sets) all.insert(all.end(), set.rules.begin(), set.rules.end());
+  for (const DoorEntry& door : doors) all.push_back(door.rule);
+  std::sort(all.begin(), all.end(), [](const Rule& a, const Rule& b) { return a.id < b.id; });
+  return all;
+}
+
+const Rule* Snapshot::find(RuleId id) const {
+  for (const OwnSet& set : sets) {
+    for (const Rule& rule : set.rules) {
+      if (rule.id == id) return &rule;
+    }
+  }
+  const DoorEntry* door = find_door(id);
+  return door == nullptr ? nullptr : &door->rule;
+}
+
+const DoorEntry* Snapshot::find_door(RuleId id) const {
+  const auto found =
+      std::find_if(doors.begin(), doors.end(), [id](const DoorEntry& door) { return door.rule.id == id; });
+  return found == doors.end() ? nullptr : &*found;
+}
+
+Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail) {
+  auto now = world.now();
+  if (!now) return std::move(now).error();
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    const std::uint32_t epoch = load(tables.control().epoch);
+    auto sets = read_own(tables, world, *now, detail);
+    if (!sets) return std::move(sets).error();
+    if (load(tables.control().epoch) != epoch) continue;  // a change came between: neither old nor new
+    auto doors = read_doors(tables, *now, detail);
+    if (!doors) return std::move(doors).error();
+    Snapshot snapshot{*now, std::move(*sets), std::move(*doors)};
+    give_aliases(snapshot);
+    if (detail == Detail::Listing) name_cgroups(snapshot, world);
+    return snapshot;
+  }
+  return Error{ErrorKind::Failed, "read rules", "", "they change faster than they can be read", "try again", 0};
+}
+
+}  // namespace egress

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "drop_egress_by_cgroup.h"
+#include "egress/error.hpp"
+#include "egress/rule.hpp"
+
+namespace egress {
+
+/// One hash map of the instance. Every call is one or a few system calls on the real thing and may fail;
+/// "no such key" is not a failure.
+template <typename K, typename V>
+class Table {
+ public:
+  virtual ~Table() = default;
+  [[nodiscard]] virtual Result<std::optional<V>> get(const K& key) const = 0;
+  /// Inserts or replaces; a concurrent reader finds the old or the new value, never none.
+  [[nodiscard]] virtual Result<void> put(const K& key, const V& value) = 0;
+  [[nodiscard]] virtual Result<void> erase(const K& key) = 0;
+  /// Every entry, in no order. Entries that come or go meanwhile may be missed.
+  [[nodiscard]] virtual Result<std::vector<std::pair<K, V>>> entries() const = 0;
+};
+
+/// The maps of one instance as the engine sees them: shared memory and hash tables. The kernel's are in
+/// sys/, a fake for tests is in tests/support. The spans are memory that the datapath reads at any time:
+/// a word becomes visible the moment it is stored (std::atomic_ref).
+class Tables {
+ public:
+  virtual ~Tables() = default;
+
+  [[nodiscard]] virtual egress_control& control() = 0;
+  [[nodiscard]] virtual std::span<egress_rule> rules() = 0;
+  [[nodiscard]] virtual std::span<egress_set> sets() = 0;
+  [[nodiscard]] virtual std::span<egress_shape> shapes() = 0;
+  [[nodiscard]] virtual std::span<egress_anchor> anchors() = 0;
+
+  /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.
+  /// Every store of the engine passes here, so that a test can die between any two of them.
+  virtual void store(__u32& word, __u32 value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
+  virtual void store(__u64& word, __u64 value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
+  /// Stores `to` if the word is `from`; false if it is not.
+  [[nodiscard]] virtual bool swap(__u32& word, __u32 from, __u32 to) {
+    return __atomic_compare_exchange_n(&word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  }
+
+  [[nodiscard]] virtual Table<egress_member_key, egress_member>& members() = 0;
+  [[nodiscard]] virtual Table<std::uint32_t, egress_anchor_name>& anchor_names() = 0;
+  [[nodiscard]] virtual Table<egress_name_key, egress_name>& names() = 0;
+  [[nodiscard]] virtual Table<std::uint64_t, egress_binding>& bindings() = 0;
+  [[nodiscard]] virtual Table<std::uint32_t, egress_text>& policy_names() = 0;
+  [[nodiscard]] virtual Table<std::uint32_t, egress_text>& reasons() = 0;
+  [[nodiscard]] virtual Table<std::uint32_t, drop_config>& drop_configs() = 0;
+  [[nodiscard]] virtual Table<std::uint64_t, std::uint32_t>& cgroup_rules() = 0;
+
+  /// Counters, summed over CPUs; the datapath is the only one who adds to them.
+  [[nodiscard]] virtual Result<void> create_counter(std::uint64_t key) = 0;
+  [[nodiscard]] virtual Result<void> erase_counter(std::uint64_t key) = 0;
+  [[nodiscard]] virtual Result<Counts> read_counter(std::uint64_t key) const = 0;  ///< zero if there is none
+  [[nodiscard]] virtual Result<drop_stats> read_stats() const = 0;
+  [[nodiscard]] virtual Result<std::vector<std::uint64_t>> read_reasons() const = 0;  ///< EGRESS_REASONS entries
+};
+
+/// What the engine needs of the machine beside the maps.
+class World {
+ public:
+  virtual ~World() = default;
+
+  /// The kernel's boot clock.
+  [[nodiscard]] virtual Result<BootTime> now() const = 0;
+  /// Returns when every packet that was being judged at the call has its verdict (an RCU grace period).
+  virtual void wait_for_readers() = 0;
+
+  /// Paths below are canonical, relative to the root of the enforced subtree.
+  [[nodiscard]] virtual CgroupId root() const = 0;
+  [[nodiscard]] virtual std::optional<CgroupId> cgroup_at(const std::string& path) const = 0;
+  /// Path of a cgroup below the root; nullopt if it does not exist (any more) or is elsewhere.
+  [[nodiscard]] virtual std::optional<std::string> path_of(CgroupId id) const = 0;
+  /// Every cgroup below the root whose last path component is `name`.
+  [[nodiscard]] virtual std::vector<CgroupId> cgroups_named(const std::string& name) const = 0;
+  /// Returns when every mkdir of a cgroup that was under way at the call is visible in the tree.
+  [[nodiscard]] virtual Result<void> wait_for_mkdir() = 0;
+};
+
+}  // namespace egress

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/transaction.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/index.hpp"
+#include "engine/records.hpp"
+
+namespace egress {
+
+namespace {
+
+/// Ids from here on are free for listing rules of `drop_configs` whose own id is taken.
+constexpr std::uint32_t ids_end = 0x80000000u;
+
+/// Writes between two signs of life: far less than a lease at a microsecond each.
+constexpr std::size_t renew_every = 4096;
+
+std::set<SetName> places_of(const Change& change) {
+  std::set<SetName> places;
+  for (const NewRule& rule : change.added) places.insert(rule.place);
+  return places;
+}
+
+Result<void> check_subject(const World& world, const Subject& subject) {
+  if (subject.kind == Subject::Kind::Id) {
+    if (world.path_of(id_of(subject))) return {};
+    return Error{ErrorKind::NotFound,
+                 "",
+                 "id " + subject.name,
+                 "no such cgroup",
+                 "rules for future cgroups are made by name: cgroup PATH, unit NAME",
+                 0};
+  }
+  if (subject.kind == Subject::Kind::Path && components(subject.name).size() >= EGRESS_LEVELS_MAX) {
+    return Error{ErrorKind::Failed,
+                 "",
+                 format(subject),
+                 "more than " + std::to_string(EGRESS_LEVELS_MAX - 1) + " levels below the root",
+                 "choose a cgroup root further down: --cgroup-root DIR",
+                 0};
+  }
+  return {};
+}
+
+Result<void> check_room(Tables& tables, std::size_t wanted) {
+  const auto rules = tables.rules();
+  const auto used = static_cast<std::size_t>(
+      std::count_if(rules.begin(), rules.end(), [](const egress_rule& rule) { return rule.id != 0; }));
+  if (wanted <= rules.size() - used) return {};
+  return Error{ErrorKind::Failed,
+               "",
+               std::to_string(wanted) + (wanted == 1 ? " rule" : " rules"),
+               "rule table full (" + std::to_string(used) + "/" + std::to_string(rules.size()) + ")",
+               "remove rules, or unload, then load with a larger table: egress load --max-rules N",
+               0};
+}
+
+}  // namespace
+
+Result<std::map<Destination, egress_rule>> Transaction::rules_of(const SetName& name) {
+  std::map<Destination, egress_rule> found;
+  auto set = sets_.find(name);
+  if (!set) return std::move(set).error();
+  if (!*set) return found;
+  const std::uint32_t epoch = tables_.control().epoch;
+  for (const egress_rule& rule : tables_.rules()) {
+    if (rule.id == 0 || rule.set != **set || !visible(rule, epoch)) continue;
+    auto decoded = decode_rule(rule);
+    if (!decoded) return std::move(decoded).error();
+    found.emplace(decoded->destination, rule);
+  }
+  return found;
+}
+
+Result<std::vector<RuleId>> Transaction::commit(const Change& change) {
+  std::vector<RuleId> given;
+  if (change.added.empty() && change.removed.empty()) return given;
+  if (auto done = check(change); !done) return std::move(done).error();
+  auto ids = choose_ids(change.added.size());
+  if (!ids) return std::move(ids).error();
+  ids_ = std::move(*ids);
+  if (auto done = write(change); !done) {
+    // What was written is as invisible as what a killed process leaves. If it cannot be undone now either,
+    // the next writer does it.
+    static_cast<void>(repair());
+    return std::move(done).error();
+  }
+  tables_.store(tables_.control().epoch, tables_.control().pending);
+  // The change is made; cleaning that fails is done by the next writer.
+  static_cast<void>(finish(change));
+  for (const std::uint32_t id : ids_) given.push_back(RuleId{id});
+  return given;
+}
+
+Result<void> Transaction::check(const Change& change) {
+  for (const SetName& place : places_of(change)) {
+    if (auto done = check_subject(world_, place.subject); !done) return done;
+  }
+  if (auto done = check_room(tables_, change.added.size()); !done) return done;
+  return check_sets(change);
+}
+
+/// Rules that go still stand beside those that come until the flip, so both count.
+Result<void> Transaction::check_sets(const Change& change) {
+  std::map<SetName, std::vector<egress_rule>> rules;
+  for (const NewRule& rule : change.added) {
+    rules[rule.place].push_back(encode_rule(rule.spec, {RuleId{1}, 0, 0, now_}));
+  }
+  std::map<std::uint32_t, std::vector<egress_rule>*> present;
+  std::vector<SetName> fresh;
+  for (auto& [name, of_set] : rules) {
+    auto set = sets_.find(name);
+    if (!set) return std::move(set).error();
+    if (*set) {
+      present[**set] = &of_set;
+    } else {
+      fresh.push_back(name);
+    }
+  }
+  for (const egress_rule& rule : tables_.rules()) {
+    if (rule.id == 0) continue;
+    if (const auto found = present.find(rule.set); found != present.end()) {
+      found->second->push_back(rule);
+      found->second->back().set = 0;
+    }
+  }
+  for (const auto& [name, of_set] : rules) {
+    if (auto done = check_steps(of_set); !done) {
+      done.error().object = format(name.subject);
+      return done;
+    }
+  }
+  return fresh.empty() ? Result<void>() : sets_.check_depth(fresh);
+}
+
+Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
+  std::vector<std::uint32_t> ids;
+  std::unordered_set<std::uint32_t> slots;
+  const auto size = static_cast<std::uint32_t>(tables_.rules().size());
+  for (std::uint32_t id = std::max(tables_.control().next_id, 1u); ids.size() < count; ++id) {
+    if (id >= ids_end) {
+      return Error{ErrorKind::Failed, "", "rule ids", "all were given out", "unload, then load", 0};
+    }
+    if (slot_of(tables_, id).id != 0 || slots.contains(id % size)) continue;
+    auto taken = tables_.drop_configs().get(id);
+    if (!taken) return std::move(taken).error();
+    if (*taken) continue;
+    ids.push_back(id);
+    slots.insert(id % size);
+  }
+  return ids;
+}
+
+Result<void> Transaction::write(const Change& change) {
+  egress_control& control = tables_.control();
+  if (auto done = maintenance_.renew(); !done) return done;
+  tables_.store(control.pending, following(control.epoch));
+  if (!ids_.empty()) tables_.store(control.next_id, ids_.back() + 1);
+  std::set<Subject> subjects;
+  for (const NewRule& rule : change.added) subjects.insert(rule.place.subject);
+  if (auto done = names_.ensure(std::vector(subjects.begin(), subjects.end())); !done) return done;
+  std::map<SetName, std::uint32_t> set_of;
+  for (const SetName& place : places_of(change)) {
+    auto set = sets_.ensure(place);
+    if (!set) return std::move(set).error();
+    set_of[place] = *set;
+  }
+  records_.clear();
+  for (std::size_t i = 0; i < change.added.size(); ++i) {
+    const NewRule& rule = change.added[i];
+    records_.push_back(encode_rule(rule.spec, {RuleId{ids_[i]}, set_of[rule.place], control.pending, now_}));
+    if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
+  }
+  if (auto done = write_heads(); !done) return done;
+  if (auto done = write_rules(change); !done) return done;
+  if (auto done = link_rules(tables_, ids_); !done) return done;
+  if (auto done = maintenance_.renew(); !done) return done;
+  mark_removed(change);
+  return {};
+}
+
+/// Before a rule is visible, packets must look for its shape and know that its set decides.
+Result<void> Transaction::write_heads() {
+  std::map<std::uint32_t, SetSummary> summaries;
+  for (const egress_rule& record : records_) {
+    if (auto done = summaries[record.set].include(record); !done) return done;
+  }
+  RunSpace space(tables_);
+  replaced_runs_ = false;
+  for (auto& [index, summary] : summaries) {
+    egress_set& set = tables_.sets()[index];
+    for (std::uint32_t list = 0; list < EGRESS_LISTS; ++list) {
+      const auto present = read_list(tables_, set.lists[list]);
+      for (const egress_shape& shape : present) summary.include_shape(static_cast<egress_list>(list), shape);
+      if (same_shapes(present, summary.lists[list])) continue;
+      replaced_runs_ |= !present.empty();
+      if (!write_list(tables_, space, set.lists[list], summary.lists[list])) {
+        return Error{ErrorKind::Failed,
+                     "",
+                     "index of rules",
+                     "no room for more prefix lengths and kinds of port",
+                     "unload, then load with a larger size: egress load --max-rules N",
+                     0};
+      }
+    }
+    if (summary.audit) tables_.store(set.flags, set.flags | EGRESS_SET_AUDIT);
+    raise_decides_until(index, summary.decides_until);
+  }
+  return {};
+}
+
+/// The record comes first: whatever else belongs to a rule can then be found by it and taken back.
+Result<void> Transaction::write_rules(const Change& change) {
+  for (std::size_t i = 0; i < records_.size(); ++i) {
+    if (i % renew_every == renew_every - 1) {
+      if (auto done = maintenance_.renew(); !done) return done;
+    }
+    store_rule(tables_, records_[i]);
+    if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
+    const std::string& reason = change.added[i].spec.reason;
+    if (reason.empty()) continue;
+    if (auto done = tables_.reasons().put(ids_[i], make_text(reason)); !done) return done;
+  }
+  return {};
+}
+
+void Transaction::mark_removed(const Change& change) {
+  egress_control& control = tables_.control();
+  if (change.trial_deadline) {
+    tables_.store(control.trial_deadline, *change.trial_deadline);
+    lower_next_deadline(*change.trial_deadline);
+  }
+  for (const std::uint32_t id : change.removed) {
+    egress_rule& rule = slot_of(tables_, id);
+    if (rule.id != id) continue;  // over, and swept while a lease had ended
+    if (change.trial_deadline) {
+      store_flags(tables_, rule, static_cast<std::uint8_t>(rule.flags | EGRESS_RULE_TRIAL_OLD));
+    }
+    tables_.store(rule.died, control.pending);
+  }
+  for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+}
+
+void Transaction::lower_next_deadline(std::uint64_t to) {
+  if (to < tables_.control().next_deadline) tables_.store(tables_.control().next_deadline, to);
+}
+
+void Transaction::raise_decides_until(std::uint32_t set, std::uint64_t to) {
+  egress_set& head = tables_.sets()[set];
+  if (to > head.decides_until) tables_.store(head.decides_until, to);
+}
+
+Result<void> Transaction::finish(const Change& change) {
+  const bool removes = !change.removed.empty() && !change.trial_deadline;
+  // Packets that read the former epoch still need the rules that went, and the lists that were replaced.
+  if (removes || replaced_runs_) world_.wait_for_readers();
+  if (removes) {
+    const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
+    if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
+  }
+  for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).born, 0u);
+  tables_.store(tables_.control().pending, 0u);
+  return {};
+}
+
+Result<void> Transaction::set_deadlines(std::span<const Deadline> deadlines) {
+  std::set<std::uint32_t> touched;
+  for (const Deadline& deadline : deadlines) {
+    egress_rule& rule = slot_of(tables_, deadline.id);
+    if (rule.id != deadline.id) continue;
+    lower_next_deadline(deadline.expires_at);
+    if (rule.action != EGRESS_ACTION_AUDIT) raise_decides_until(rule.set, deadline.expires_at);
+    tables_.store(rule.expires_at, deadline.expires_at);
+    touched.insert(rule.set);
+  }
+  std::map<std::uint32_t, std::uint64_t> decides_until;
+  for (const egress_rule& rule : tables_.rules()) {
+    if (rule.id == 0 || rule.action == EGRESS_ACTION_AUDIT || !touched.contains(rule.set)) continue;
+    decides_until[rule.set] = std::max<std::uint64_t>(decides_until[rule.set], rule.expires_at);
+  }
+  for (const auto& [set, until] : decides_until) {
+    if (tables_.sets()[set].decides_until != until) tables_.store(tables_.sets()[set].decides_until, until);
+  }
+  return {};
+}
+
+}  // namespace egress

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "engine/clean.hpp"
+#include "engine/sets.hpp"
+#include "engine/tables.hpp"
+
+namespace egress {
+
+struct NewRule {
+  SetName place;
+  RuleSpec spec;
+};
+
+/// Rules that come and rules that go, in one moment.
+struct Change {
+  std::vector<NewRule> added;
+  std::vector<std::uint32_t> removed;  ///< ids of rules that are visible
+  /// With it the change is on trial: from this moment of the boot clock on the former rules are in force.
+  std::optional<std::uint64_t> trial_deadline;
+};
+
+/// One writer at work. Precondition: the caller holds the lock of writers as long as this lives.
+///
+/// begin() leaves the rules as every writer wants to find them: what a killed process left is undone or
+/// finished, an elapsed trial is settled, rules that are over are gone. commit() makes a change visible by
+/// one store to control.epoch: before it nothing has changed for any packet, after it everything has. A
+/// failure before that store takes back what was written; one after it leaves work for the next begin().
+class Transaction {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Transaction>> begin(Tables& tables, World& world);
+
+  [[nodiscard]] BootTime now() const { return now_; }
+  [[nodiscard]] std::uint64_t now_ns() const { return static_cast<std::uint64_t>(now_.since_boot.count()); }
+
+  /// The rules of a set that are in force or on trial, by destination.
+  [[nodiscard]] Result<std::map<Destination, egress_rule>> rules_of(const SetName& name);
+
+  /// Whether a trial waits for its confirmation, and of which policy.
+  [[nodiscard]] bool trial_is_open();
+  [[nodiscard]] Result<bool> on_trial(const std::optional<std::string>& policy);
+
+  /// Makes the change, all or nothing; ids of the new rules in their order.
+  [[nodiscard]] Result<std::vector<RuleId>> commit(const Change& change);
+
+  /// Lets rules end at other moments. One store each, in no common moment.
+  struct Deadline {
+    std::uint32_t id;
+    std::uint64_t expires_at;
+  };
+  [[nodiscard]] Result<void> set_deadlines(std::span<const Deadline> deadlines);
+
+  /// Makes the change on trial permanent and removes what it replaced.
+  [[nodiscard]] Result<void> confirm_trial();
+
+ private:
+  Transaction(Tables& tables, World& world, Maintenance maintenance);
+
+  // transaction.cpp
+  [[nodiscard]] Result<void> check(const Change& change);
+  [[nodiscard]] Result<void> check_sets(const Change& change);
+  [[nodiscard]] Result<void> write(const Change& change);
+  [[nodiscard]] Result<void> write_heads();
+  [[nodiscard]] Result<void> write_rules(const Change& change);
+  void mark_removed(const Change& change);
+  [[nodiscard]] Result<void> finish(const Change& change);
+  [[nodiscard]] Result<std::vector<std::uint32_t>> choose_ids(std::size_t count);
+  [[nodiscard]] Workbench bench() { return {tables_, world_, maintenance_, names_, sets_}; }
+  void lower_next_deadline(std::uint64_t to);
+  void raise_decides_until(std::uint32_t set, std::uint64_t to);
+
+  // recovery.cpp
+  [[nodiscard]] Result<void> repair();
+  [[nodiscard]] Result<void> settle_trial();
+  [[nodiscard]] Result<void> settle_flags(bool confirmed);
+  [[nodiscard]] Result<void> sweep();
+  [[nodiscard]] Result<void> clean_up(const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
+  [[nodiscard]] bool subject_is_gone(std::uint32_t set);
+
+  Tables& tables_;
+  World& world_;
+  Maintenance maintenance_;
+  Names names_;
+  Sets sets_;
+  BootTime now_{};
+
+  // Of the change under way.
+  std::vector<std::uint32_t> ids_;
+  std::vector<egress_rule> records_;
+  bool replaced_runs_ = false;
+};
+
+}  // namespace egress

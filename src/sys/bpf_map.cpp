@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "sys/bpf_map.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <thread>
+#include <unordered_set>
+
+namespace egress {
+namespace {
+
+/// Runs one call of libbpf and returns the errno behind its failure, 0 for success. Versions differ in
+/// whether they return -1 or -errno; all of them set errno.
+template <typename Call>
+int code_of(Call&& call) {
+  errno = 0;
+  const int result = call();
+  const int err = errno;
+  if (result >= 0) return 0;
+  return err != 0 ? err : -result;
+}
+
+}  // namespace
+
+Result<MapInfo> map_info(int map_fd) {
+  bpf_map_info raw{};
+  __u32 length = sizeof raw;
+  const int err = code_of([&] { return bpf_obj_get_info_by_fd(map_fd, &raw, &length); });
+  if (err != 0) return system_error("ask about a map", {}, err);
+  return MapInfo{.name = std::string(raw.name, ::strnlen(raw.name, sizeof raw.name)),
+                 .id = raw.id,
+                 .type = raw.type,
+                 .key_size = raw.key_size,
+                 .value_size = raw.value_size,
+                 .max_entries = raw.max_entries,
+                 .flags = raw.map_flags};
+}
+
+Result<std::size_t> possible_cpus() {
+  const int count = libbpf_num_possible_cpus();
+  if (count <= 0) return system_error("count possible CPUs", "/sys/devices/system/cpu/possible", -count);
+  return static_cast<std::size_t>(count);
+}
+
+Result<void> check_sizes(const MapInfo& info, std::size_t key_size, std::size_t value_size) {
+  const auto wrong = [&info](std::string_view what, std::size_t is, std::size_t wanted) {
+    return Error{.operation = "open map",
+                 .object = "'" + info.name + "'",
+                 .cause = "its " + std::string(what) + " have " + std::to_string(is) + " bytes instead of " +
+                          std::to_string(wanted),
+                 .remedy = {}};
+  };
+  if (info.key_size != key_size) return wrong("keys", info.key_size, key_size);
+  if (info.value_size != value_size) return wrong("values", info.value_size, value_size);
+  return {};
+}
+
+Result<RawMap> RawMap::adopt(Fd fd) {
+  auto info = map_info(fd.get());
+  if (!info) return std::move(info).error();
+  return RawMap(std::move(fd), *std::move(info));
+}
+
+Error RawMap::failure(const char* operation, int code) const {
+  if (code != E2BIG) return system_error(operation, "map '" + info_.name + "'", code);
+  return Error{.operation = operation,
+               .object = "map '" + info_.name + "'",
+               .cause = "rule table full (" + std::to_string(info_.max_entries) + " entries)",
+               .remedy = "remove rules, or make room for more: egress load --max-rules N",
+               .code = code};
+}
+
+Result<bool> RawMap::get(const void* key, void* value) const {
+  const int err = code_of([&] { return bpf_map_lookup_elem(fd_.get(), key, value); });
+  if (err == ENOENT) return false;
+  if (err != 0) return failure("read", err);
+  return true;
+}
+
+Result<bool> RawMap::put(const void* key, const void* value, Put how) const {
+  // Maps that allocate on demand may run out of their per-CPU reserve although memory is free (ENOMEM); it
+  // is filled up again by a worker within milliseconds.
+  constexpr int attempts = 6;
+  const std::uint64_t flags = how == Put::IfAbsent ? BPF_NOEXIST : BPF_ANY;
+  int err = 0;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    err = code_of([&] { return bpf_map_update_elem(fd_.get(), key, value, flags); });
+    if (err == 0) return true;
+    if (err == EEXIST && how == Put::IfAbsent) return false;
+    if (err != ENOMEM && err != EBUSY && err != EAGAIN) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1 << attempt));
+  }
+  return failure("write", err);
+}
+
+Result<void> RawMap::erase(const void* key) const {
+  const int err = code_of([&] { return bpf_map_delete_elem(fd_.get(), key); });
+  if (err != 0 && err != ENOENT) return failure("delete from", err);
+  return {};
+}
+
+Result<void> RawMap::visit(const Visitor& visitor) const {
+  // A map without batch says so before it has shown any entry, so nothing is visited twice.
+  auto done = visit_by_batch(visitor);
+  constexpr int not_supported = 524;  // ENOTSUPP, which the kernel leaks
+  if (done || (done.error().code != EINVAL && done.error().code != not_supported && done.error().code != EOPNOTSUPP)) {
+    return done;
+  }
+  return visit_by_key(visitor);
+}
+
+Result<void> RawMap::visit_by_batch(const Visitor& visitor) const {
+  const std::size_t key_size = info_.key_size;
+  const std::size_t value_size = info_.value_size;
+  std::size_t room = std::min<std::size_t>(info_.max_entries, 4096);
+  std::vector<std::byte> keys, values;
+  // The cursor is a bucket number for hashes and a key for the other types.
+  std::vector<std::byte> cursor(std::max<std::size_t>(key_size, 8)), next(cursor.size());
+  bool first = true;
+  for (;;) {
+    keys.resize(room * key_size);
+    values.resize(room * value_size);
+    auto count = static_cast<__u32>(room);
+    const int err = code_of([&] {
+      return bpf_map_lookup_batch(fd_.get(), first ? nullptr : cursor.data(), next.data(), keys.data(), values.data(),
+                                  &count, nullptr);
+    });
+    if (err == ENOSPC && room < info_.max_entries) {  // a bucket with more entries than there is room for
+      room = std::min<std::size_t>(info_.max_entries, room * 2);
+      continue;
+    }
+    if (err != 0 && err != ENOENT) return failure("list", err);
+    for (std::size_t i = 0; i < count; ++i) visitor(&keys[i * key_size], &values[i * value_size]);
+    if (err == ENOENT) return {};
+    first = false;
+    cursor.swap(next);
+  }
+}
+
+Result<void> RawMap::visit_by_key(const Visitor& visitor) const {
+  // When the key we stand at is deleted meanwhile, the kernel starts over: skip what was seen, and give up
+  // only if that happens more often than any sane rate of change can bring about.
+  const std::uint64_t limit = 16ull * info_.max_entries + 1024;
+  std::unordered_set<std::string> seen;
+  std::string key(info_.key_size, '\0'), next(info_.key_size, '\0');
+  std::vector<std::byte> value(info_.value_size);
+  const auto bytes = [](const std::string& text) { return reinterpret_cast<const std::byte*>(text.data()); };
+  for (std::uint64_t step = 0; step < limit; ++step) {
+    const void* from = step == 0 ? nullptr : key.data();
+    const int err = code_of([&] { return bpf_map_get_next_key(fd_.get(), from, next.data()); });
+    if (err == ENOENT) return {};
+    if (err != 0) return failure("list", err);
+    key = next;
+    if (!seen.insert(key).second) continue;
+    auto found = get(key.data(), value.data());
+    if (!found) return std::move(found).error();
+    if (*found) visitor(bytes(key), value.data());
+  }
+  return failure("list", EAGAIN);
+}
+
+Result<MappedMemory> MappedMemory::map(int map_fd, std::size_t length, Access access) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t whole = (length + page - 1) / page * page;
+  const int protection = access == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
+  void* data = ::mmap(nullptr, whole, protection, MAP_SHARED, map_fd, 0);
+  const int err = errno;
+  if (data == MAP_FAILED) return system_error({}, {}, err);
+  return MappedMemory(data, whole);
+}
+
+MappedMemory::MappedMemory(MappedMemory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), length_(std::exchange(other.length_, 0)) {}
+
+MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(length_, other.length_);
+  return *this;
+}
+
+MappedMemory::~MappedMemory() {
+  if (data_ != nullptr) ::munmap(data_, length_);
+}
+
+}  // namespace egress

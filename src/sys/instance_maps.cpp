@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "sys/instance_maps.hpp"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "sys/bpf_map.hpp"
+#include "sys/mountinfo.hpp"
+
+namespace egress {
+namespace {
+
+template <typename V>
+Result<V> read_single(int map_fd, const char* name) {
+  Result<MapInfo> info = map_info(map_fd);
+  if (!info) return std::move(info).error();
+  if (Result<void> same = check_sizes(*info, sizeof(std::uint32_t), sizeof(V)); !same) return std::move(same).error();
+  const std::uint32_t key = 0;
+  V value{};
+  const int failed = bpf_map_lookup_elem(map_fd, &key, &value);
+  const int err = errno;
+  if (failed) return system_error("read map", name, err);
+  return value;
+}
+
+template <typename V>
+Result<void> write_single(int map_fd, const char* name, const V& value) {
+  const std::uint32_t key = 0;
+  const int failed = bpf_map_update_elem(map_fd, &key, &value, BPF_ANY);
+  const int err = errno;
+  if (failed) return system_error("write map", name, err);
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules) {
+  const std::uint32_t n = max_rules;
+  if (map == "rules" || map == "drop_configs" || map == "cgroup_rules") return n;
+  if (map == "policy_names" || map == "reasons") return n;
+  if (map == "sets" || map == "anchors" || map == "anchor_names") return n + 1;
+  // A rule stands under up to four keys: plain and mark, for each family.
+  if (map == "members") return 4 * n + 1024;
+  if (map == "shapes") return std::max(4 * n + 1024, 4096u);
+  if (map == "counters") return 2 * n;
+  if (map == "names") return 4 * n;
+  if (map == "bindings") return std::max(n, 65536u);
+  return std::nullopt;
+}
+
+Result<Fd> open_map_id(std::uint32_t id) {
+  const int fd = bpf_map_get_fd_by_id(id);
+  const int err = errno;
+  if (fd >= 0) return Fd(fd);
+  Error error = system_error("open map", "id " + std::to_string(id), err);
+  if (err == ENOENT) error.kind = ErrorKind::NotFound;
+  return error;
+}
+
+std::uint64_t map_memory(int map_fd) {
+  Result<std::string> text = read_proc_file("/proc/self/fdinfo/" + std::to_string(map_fd));
+  if (!text) return 0;
+  const std::size_t at = text->find("memlock:");
+  const std::size_t digits = at == std::string::npos ? at : text->find_first_of("0123456789", at);
+  if (digits == std::string::npos) return 0;
+  std::uint64_t bytes = 0;
+  std::from_chars(text->data() + digits, text->data() + text->size(), bytes);
+  return bytes;
+}
+
+Result<egress_meta> read_meta(int map_fd) {
+  Result<egress_meta> meta = read_single<egress_meta>(map_fd, "meta");
+  if (meta && meta->magic != EGRESS_MAGIC) {
+    return Error{ErrorKind::Failed, "read map", "meta", "not made by egress", {}, 0};
+  }
+  return meta;
+}
+
+Result<egress_control> read_control(int map_fd) { return read_single<egress_control>(map_fd, "control"); }
+
+Result<void> write_control(int map_fd, const egress_control& control) {
+  return write_single(map_fd, "control", control);
+}
+
+Result<void> write_meta_and_freeze(int map_fd, const egress_meta& meta) {
+  if (Result<void> done = write_single(map_fd, "meta", meta); !done) return done;
+  const int failed = bpf_map_freeze(map_fd);
+  const int err = errno;
+  if (failed) return system_error("freeze map", "meta", err);
+  return {};
+}
+
+}  // namespace egress

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "sys/object.hpp"
+
+#include <bpf/libbpf.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+
+#include "drop_egress_by_cgroup.skel.h"
+#include "sys/privileges.hpp"
+
+namespace egress {
+namespace {
+
+/// Takes what libbpf has to say as long as it lives. libbpf has one printer for the process, hence the
+/// thread_local text; lines of threads that capture nothing are dropped.
+class LogCapture {
+ public:
+  LogCapture() : outer_(text) { text = &own_, former_ = libbpf_set_print(print); }
+  ~LogCapture() { libbpf_set_print(former_), text = outer_; }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+
+  [[nodiscard]] const std::string& log() const { return own_; }
+
+ private:
+  __attribute__((format(printf, 2, 0))) static int print(libbpf_print_level level, const char* format, va_list args) {
+    if (level != LIBBPF_WARN || text == nullptr) return 0;
+    va_list again;
+    va_copy(again, args);
+    const int length = std::vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    if (length <= 0) return 0;
+    const std::size_t at = text->size();
+    text->resize(at + static_cast<std::size_t>(length) + 1);
+    std::vsnprintf(text->data() + at, static_cast<std::size_t>(length) + 1, format, args);
+    text->pop_back();
+    return 0;
+  }
+
+  static thread_local std::string* text;
+  std::string own_;
+  std::string* outer_;
+  libbpf_print_fn_t former_ = nullptr;
+};
+
+thread_local std::string* LogCapture::text = nullptr;
+
+using Groups = std::array<bool, hook_groups.size()>;
+
+constexpr std::size_t index_of(HookGroup group) { return static_cast<std::size_t>(group); }
+
+bool is_verifier_summary(std::string_view line) {
+  return line.starts_with("processed ") || line.starts_with("libbpf: ") || line.starts_with("-- ") ||
+         line.starts_with("verification time") || line.starts_with("stack depth") || line.empty();
+}
+
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    lines.push_back(text.substr(0, end));
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+  }
+  return lines;
+}
+
+void size_maps(bpf_object* object, std::uint32_t max_rules) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (const auto entries = entries_for(bpf_map__name(map), max_rules)) bpf_map__set_max_entries(map, *entries);
+  }
+}
+
+Result<void> reuse_maps(bpf_object* object, const MapFds& existing) {
+  for (const auto& [name, fd] : existing) {
+    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+    if (map == nullptr) continue;
+    if (const int error = bpf_map__reuse_fd(map, fd.get()); error) {
+      return system_error("load", "map '" + name + "'", -error);
+    }
+  }
+  return {};
+}
+
+void choose_programs(bpf_object* object, const Groups& groups) {
+  for (const Hook& hook : hooks) {
+    bpf_program* program = bpf_object__find_program_by_name(object, hook.program);
+    if (program != nullptr) bpf_program__set_autoload(program, groups[index_of(hook.group)]);
+  }
+  // An old kernel takes no map with a timer inside.
+  bpf_map* sweeper = bpf_object__find_map_by_name(object, "sweeper");
+  if (sweeper != nullptr && !groups[index_of(HookGroup::Sweep)]) bpf_map__set_autocreate(sweeper, false);
+}
+
+Error load_error(int code, const std::string& log) {
+  Error error = system_error("load", "BPF object", code);
+  if (const std::string reason = reason_in_log(log); !reason.empty()) error.cause += ": " + reason;
+  if (code == EPERM) error.remedy = memlock_hint();
+  if (code == ENOMEM) error.remedy = "load with fewer rules";
+  return error;
+}
+
+}  // namespace
+
+std::string reason_in_log(std::string_view log) {
+  std::string_view own;
+  std::string_view verifier;
+  for (const std::string_view line : lines_of(log)) {
+    if (line.starts_with("libbpf: ") && line.find("load failed") != std::string_view::npos) own = line.substr(8);
+    if (!is_verifier_summary(line)) verifier = line;
+  }
+  if (own.empty() && log.starts_with("libbpf: ")) own = lines_of(log).front().substr(8);
+  std::string reason(own);
+  if (!verifier.empty()) reason += (reason.empty() ? "" : ": ") + std::string(verifier);
+  return reason;
+}
+
+/// Tries combinations of groups until one loads.
+class ObjectLoading {
+ public:
+  ObjectLoading(const Object::Settings& settings, const MapFds& existing) : settings_(settings), existing_(existing) {
+    for (const HookGroup group : hook_groups) features_.push_back({std::string(name_of(group)), true, {}});
+  }
+
+  Result<Object> run() {
+    Groups all;
+    all.fill(true);
+    Result<Object::Skeleton> skeleton = attempt(all);
+    if (!skeleton) skeleton = grow();
+    if (!skeleton) return std::move(skeleton).error();
+    return Object(*std::move(skeleton), std::move(features_));
+  }
+
+ private:
+  /// From the packet hook alone, adds each group that loads together with those before it.
+  Result<Object::Skeleton> grow() {
+    Groups groups{};
+    groups[index_of(HookGroup::Packets)] = true;
+    Result<Object::Skeleton> best = attempt(groups);
+    for (const HookGroup group : hook_groups) {
+      if (!best || group == HookGroup::Packets) continue;
+      groups[index_of(group)] = true;
+      Result<Object::Skeleton> wider = attempt(groups);
+      if (wider) {
+        best = std::move(wider);
+        continue;
+      }
+      groups[index_of(group)] = false;
+      features_[index_of(group)] = {std::string(name_of(group)), false, wider.error().cause};
+    }
+    return best;
+  }
+
+  Result<Object::Skeleton> attempt(const Groups& groups) {
+    LogCapture capture;
+    Object::Skeleton skeleton(drop_egress_by_cgroup__open());
+    const int err = errno;
+    if (!skeleton) return load_error(err, capture.log());
+    skeleton->rodata->root_id = settings_.root_id;
+    skeleton->rodata->root_level = settings_.root_level;
+    skeleton->rodata->rules_size = settings_.max_rules;
+    skeleton->rodata->debug = settings_.debug;
+    size_maps(skeleton->obj, settings_.max_rules);
+    choose_programs(skeleton->obj, groups);
+    if (Result<void> reused = reuse_maps(skeleton->obj, existing_); !reused) return std::move(reused).error();
+    const int failed = drop_egress_by_cgroup__load(skeleton.get());
+    if (failed) return load_error(-failed, capture.log());
+    return skeleton;
+  }
+
+  const Object::Settings& settings_;
+  const MapFds& existing_;
+  std::vector<Feature> features_;
+};
+
+void Object::Close::operator()(drop_egress_by_cgroup* skeleton) const { drop_egress_by_cgroup__destroy(skeleton); }
+
+Object::Object(Skeleton skeleton, std::vector<Feature> features)
+    : skeleton_(std::move(skeleton)), features_(std::move(features)) {}
+Object::Object(Object&&) noexcept = default;
+Object& Object::operator=(Object&&) noexcept = default;
+Object::~Object() = default;
+
+Result<Object> Object::load(const Settings& settings, const MapFds& existing) {
+  return ObjectLoading(settings, existing).run();
+}
+
+int Object::program_fd(const char* name) const {
+  const bpf_program* program = bpf_object__find_program_by_name(skeleton_->obj, name);
+  const int fd = program == nullptr ? -1 : bpf_program__fd(program);
+  return fd < 0 ? -1 : fd;
+}
+
+int Object::map_fd(std::string_view name) const {
+  const bpf_map* map = bpf_object__find_map_by_name(skeleton_->obj, std::string(name).c_str());
+  const int fd = map == nullptr ? -1 : bpf_map__fd(map);
+  return fd < 0 ? -1 : fd;
+}
+
+void Object::mark_missing(HookGroup group, std::string why) {
+  Feature& feature = features_[static_cast<std::size_t>(group)];
+  feature.present = false;
+  feature.why = std::move(why);
+}
+
+}  // namespace egress

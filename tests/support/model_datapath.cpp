@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "support/model_datapath.hpp"
+
+#include <cstring>
+#include <optional>
+
+#include "engine/names.hpp"
+#include "engine/records.hpp"
+
+namespace egress::test {
+
+namespace {
+
+struct Walk {
+  Tables& tables;
+  const Flow& flow;
+  std::uint32_t epoch;
+  std::uint64_t now;
+
+  [[nodiscard]] bool is_v6() const { return flow.destination.family == Family::V6; }
+  [[nodiscard]] bool has_port() const { return flow.port.has_value(); }
+};
+
+bool fits(const Walk& walk, const egress_rule& rule, bool mark) {
+  const Flow& flow = walk.flow;
+  const bool allow = rule.action == EGRESS_ACTION_ALLOW;
+  if (flow.neighbour_discovery && (rule.flags & EGRESS_RULE_INCLUDE_ND) == 0) return false;
+  if (mark && flow.protocol_known && rule.port_first == 0) return false;  // met in its own shape
+  if ((rule.flags & EGRESS_RULE_PROTO) != 0) {
+    const std::uint8_t proto = walk.is_v6() && rule.proto == protocol::icmp ? protocol::icmpv6 : rule.proto;
+    if (!flow.protocol_known && allow) return false;
+    if (flow.protocol_known && proto != flow.protocol) return false;
+  }
+  if (rule.port_first == 0) return true;
+  if (walk.has_port()) return rule.port_first <= *flow.port && *flow.port <= rule.port_last;
+  return !flow.ports_known && !allow;
+}
+
+egress_member_key key_of(const Walk& walk, std::uint32_t set, const egress_shape& shape) {
+  egress_member_key key{};
+  key.set_kind = set << 8 | shape.kind;
+  key.port = (shape.kind & EGRESS_KIND_EXACT) != 0 ? *walk.flow.port : std::uint16_t{0};
+  key.plen = shape.plen;
+  key.proto = (shape.kind & EGRESS_KIND_PROTO) != 0 ? walk.flow.protocol : std::uint8_t{0};
+  auto bytes = walk.flow.destination.bytes;
+  for (unsigned bit = shape.plen; bit < 128; ++bit) bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
+  std::memcpy(key.addr, bytes.data(), sizeof key.addr);
+  return key;
+}
+
+bool worth_a_look(const Walk& walk, const egress_shape& shape) {
+  if ((shape.kind & (EGRESS_KIND_EXACT | EGRESS_KIND_RANGE)) != 0 && !walk.has_port()) return false;
+  return (shape.kind & EGRESS_KIND_PROTO) == 0 || walk.flow.protocol_known;
+}
+
+/// What one set says; audits are added to `judgement`.
+const egress_rule* decider_of(const Walk& walk, std::uint32_t index, Judgement& judgement) {
+  const egress_set& set = walk.tables.sets()[index];
+  const bool uncertain = !walk.flow.protocol_known || !walk.flow.ports_known;
+  const egress_run run = set.lists[(walk.is_v6() ? EGRESS_LIST_V6 : EGRESS_LIST_V4) + (uncertain ? 1 : 0)];
+  const egress_rule* decider = nullptr;
+  for (std::uint32_t i = 0; i < run.count; ++i) {
+    const egress_shape& shape = walk.tables.shapes()[run.first + i];
+    if (!worth_a_look(walk, shape)) continue;
+    const auto member = *walk.tables.members().get(key_of(walk, index, shape));
+    if (!member) continue;
+    const bool mark = (shape.kind & EGRESS_KIND_MARK) != 0;
+    const std::size_t chain = (walk.is_v6() ? EGRESS_CHAIN_V6 : EGRESS_CHAIN_V4) + (mark ? 1u : 0u);
+    for (std::uint32_t id = member->head; id != 0;) {
+      const egress_rule& rule = slot_of(walk.tables, id);
+      const bool counts = rule.id == id && fits(walk, rule, mark) &&
+                          in_force(rule, walk.epoch, walk.tables.control().trial_deadline, walk.now);
+      if (counts && rule.action == EGRESS_ACTION_AUDIT) judgement.audits.push_back(RuleId{id});
+      if (counts && rule.action != EGRESS_ACTION_AUDIT && decider == nullptr) decider = &rule;
+      if (decider != nullptr && (set.flags & EGRESS_SET_AUDIT) == 0) return decider;
+      id = rule.next[chain];
+    }
+  }
+  return decider;
+}
+
+/// Sets that judge, in order.
+std::vector<std::uint32_t> sets_of(const Walk& walk, const World& world, const std::string& leaf) {
+  std::vector<std::uint32_t> sets;
+  for (std::string path = leaf;; path = parent_path(path)) {
+    if (const auto id = world.cgroup_at(path)) {
+      const auto binding = walk.tables.bindings().get(static_cast<std::uint64_t>(*id))->value_or(egress_binding{});
+      for (const std::uint32_t anchor : {binding.path_anchor, binding.unit_anchor, binding.id_anchor}) {
+        if (anchor == 0) continue;
+        std::uint32_t set = walk.tables.anchors()[anchor].first_set;
+        for (; set != 0; set = walk.tables.sets()[set].next) {
+          if (path == leaf || (walk.tables.sets()[set].flags & EGRESS_SET_ONLY) == 0) sets.push_back(set);
+        }
+      }
+    }
+    if (path == "/") return sets;
+  }
+}
+
+bool door_in_force(const drop_config& config, std::uint64_t now) {
+  if (config.ttl == DROP_CONFIG_NO_END) return true;
+  return now < config.created_at + config.ttl * 1'000'000'000ull;
+}
+
+bool door_fits(const Walk& walk, const drop_config& config) {
+  if (walk.is_v6() || std::memcmp(&config.dst_ip, walk.flow.destination.bytes.data(), 4) != 0) return false;
+  if (config.dst_port == 0) return true;
+  return walk.has_port() ? config.dst_port == *walk.flow.port : !walk.flow.ports_known;
+}
+
+std::optional<std::uint32_t> door_of(const Walk& walk, const World& world, const std::string& leaf, bool any) {
+  for (std::string path = leaf;; path = parent_path(path)) {
+    if (const auto id = world.cgroup_at(path)) {
+      const auto cgroup = static_cast<std::uint64_t>(*id);
+      const auto rule = *walk.tables.cgroup_rules().get(cgroup);
+      const auto config = rule ? *walk.tables.drop_configs().get(*rule) : std::nullopt;
+      if (config && config->cgroup_id == cgroup && config->dst_ip != 0 && (any || door_fits(walk, *config)) &&
+          door_in_force(*config, walk.now)) {
+        return *rule;
+      }
+    }
+    if (path == "/") return std::nullopt;
+  }
+}
+
+bool any_decides(const Walk& walk, const World& world, const std::string& leaf) {
+  for (const std::uint32_t set : sets_of(walk, world, leaf)) {
+    if (walk.tables.sets()[set].decides_until > walk.now) return true;
+  }
+  return door_of(walk, world, leaf, true).has_value();
+}
+
+}  // namespace
+
+Judgement judge_by_maps(Tables& tables, const World& world, const std::string& path, const Flow& flow) {
+  const Walk walk{tables, flow, tables.control().epoch, static_cast<std::uint64_t>(world.now()->since_boot.count())};
+  Judgement judgement;
+  if ((flow.malformed || flow.source_routed) && any_decides(walk, world, path)) {
+    judgement.verdict = Judgement::Verdict::Drop;
+    return judgement;
+  }
+  if (flow.malformed) return judgement;
+  for (const std::uint32_t set : sets_of(walk, world, path)) {
+    const egress_rule* decider = decider_of(walk, set, judgement);
+    if (decider == nullptr) continue;
+    if (decider->action == EGRESS_ACTION_ALLOW) {
+      if (!judgement.rule) judgement.rule = RuleId{decider->id};
+      continue;
+    }
+    judgement.rule = RuleId{decider->id};
+    judgement.verdict = decider->action == EGRESS_ACTION_DROP ? Judgement::Verdict::Drop : Judgement::Verdict::Reject;
+    return judgement;
+  }
+  if (const auto door = door_of(walk, world, path, false)) {
+    judgement.verdict = Judgement::Verdict::Drop;
+    judgement.rule = RuleId{*door};
+    judgement.origin = Rule::Origin::Map;
+  }
+  return judgement;
+}
+
+Flow tcp_to(const std::string& address, std::uint16_t port) {
+  Flow flow;
+  flow.destination = *parse_address(address);
+  flow.protocol = protocol::tcp;
+  flow.port = port;
+  return flow;
+}
+
+}  // namespace egress::test

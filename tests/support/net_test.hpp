@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+
+#include "support/net_lab.hpp"
+
+namespace egress::test {
+
+/// A test with a Lab of its own.
+class NetTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces and BPF";
+    if (cgroup2_mount().empty()) GTEST_SKIP() << "needs cgroup v2";
+    lab_ = std::make_unique<Lab>();
+  }
+  void TearDown() override {
+    if (!lab_) return;
+    EXPECT_EQ(lab_->peer().unseen(), 0U) << "the peer did not see every frame: counts are not exact";
+  }
+
+  [[nodiscard]] const Lab& lab() const { return *lab_; }
+
+  /// Runs a command that must succeed.
+  Outcome done(const std::string& line, const std::string& input = {}) const {
+    Outcome outcome = lab_->egress(line, input);
+    EXPECT_EQ(outcome.status, 0) << "egress " << line << "\n" << outcome.text();
+    return outcome;
+  }
+
+  /// Adds rules by a command that must succeed; their ids.
+  std::vector<std::uint32_t> added(const std::string& line) const {
+    const nlohmann::json said = done(line + " -o json").json();
+    if (!said.is_object() || !said.contains("ids")) {
+      ADD_FAILURE() << "egress " << line << " -o json: no ids: " << said.dump();
+      return {};
+    }
+    return said["ids"].get<std::vector<std::uint32_t>>();
+  }
+
+  /// The rule of this id in `ls`; null if it is not there.
+  [[nodiscard]] nlohmann::json listed(std::uint32_t id) const {
+    for (const nlohmann::json& rule : lab_->list()) {
+      if (rule.value("id", 0U) == id) return rule;
+    }
+    return nullptr;
+  }
+
+ private:
+  std::unique_ptr<Lab> lab_;
+};
+
+/// Asks until it is so; false after `bound`.
+template <typename Condition>
+[[nodiscard]] bool eventually(std::chrono::milliseconds bound, const Condition& condition) {
+  const auto end = std::chrono::steady_clock::now() + bound;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+/// A number of repetitions that EGRESS_TEST_SCALE replaces for longer runs.
+[[nodiscard]] inline std::uint64_t scaled(std::uint64_t usual) {
+  const char* text = std::getenv("EGRESS_TEST_SCALE");
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : usual;
+}
+
+}  // namespace egress::test

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <gtest/gtest.h>
+
+#include "support/engine_lab.hpp"
+
+namespace egress {
+namespace {
+
+using namespace test;
+
+struct EngineSweep : ::testing::Test, EngineLab {
+  EngineSweep() { world.mkdir_unbound("/app"); }
+};
+
+TEST_F(EngineSweep, RemovesOverRulesFromEveryMap) {
+  RuleSpec spec = rule("drop 10.0.0.1", 5s);
+  spec.reason = "why";
+  add(cgroup("/app"), spec, "p");
+  add(unit("x"), rule("drop any:53/udp", 4s));
+  world.advance(5s);
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.leftovers(), "");
+}
+
+TEST_F(EngineSweep, KeepsARuleUntilItsVeryDeadline) {
+  add(cgroup("/app"), rule("drop 10.0.0.1", 5s));
+  world.advance(5s - 1ns);
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(fate("/app", "10.0.0.1"), "drop");
+  world.advance(1ns);
+  EXPECT_EQ(fate("/app", "10.0.0.1"), "pass");
+}
+
+TEST_F(EngineSweep, IsDoneByEveryWriter) {
+  add(cgroup("/app"), rule("drop 10.0.0.1", 5s));
+  world.advance(5s);
+  add(cgroup("/app"), "drop 10.0.0.2");
+  EXPECT_EQ(tables.rules()[1].id, 0u);
+}
+
+TEST_F(EngineSweep, RaisesTheNextDeadline) {
+  add(cgroup("/app"), rule("drop 10.0.0.1", 5s));
+  add(cgroup("/app"), rule("drop 10.0.0.2", 50s));
+  world.advance(5s);
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.control().next_deadline, static_cast<std::uint64_t>((world.now()->since_boot + 45s).count()));
+}
+
+TEST_F(EngineSweep, LeavesForeverAlone) {
+  add(cgroup("/app"), rule("drop 10.0.0.1", std::nullopt));
+  world.advance(24h * 36500);
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(fate("/app", "10.0.0.1"), "drop");
+}
+
+TEST_F(EngineSweep, CleansUpAfterTheKernelsSweep) {
+  add(cgroup("/app"), rule("drop 10.0.0.1", 5s), "p");
+  // What src/datapath/sweep.bpf.h leaves: no rule, no member, no counter, but the set and its names.
+  tables.rules()[1].id = 0;
+  auto members = tables.members().entries();
+  for (const auto& [key, member] : *members) tables.members().remove(key);
+  tables.counters.clear();
+  EXPECT_NE(tables.leftovers(), "");
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.leftovers(), "");
+}
+
+TEST_F(EngineSweep, PassesOverHolesInAChain) {
+  // The kernel's sweep looks at a bounded number of links and may leave one to a record that is gone.
+  add(cgroup("/app"), "drop 10.0.0.1:100-110");
+  const RuleId middle = add(cgroup("/app"), "drop 10.0.0.1:100-120");
+  const RuleId last = add(cgroup("/app"), "drop 10.0.0.1:100-130");
+  tables.rules()[static_cast<std::uint32_t>(middle)].id = 0;
+  add(cgroup("/app"), "drop 10.0.0.1:100-140");
+  EXPECT_EQ(fate("/app", "10.0.0.1", 125), "drop");
+  EXPECT_EQ(fate("/app", "10.0.0.1", 135), "drop");
+  ASSERT_TRUE(engine.remove({{last}, {}, {}, false}).ok());
+  EXPECT_EQ(fate("/app", "10.0.0.1", 135), "drop");
+}
+
+TEST_F(EngineSweep, ShrinksTheListOfShapes) {
+  add(cgroup("/app"), rule("drop 10.0.0.0/8", 5s));
+  add(cgroup("/app"), "drop 10.0.0.1");
+  EXPECT_EQ(tables.sets()[1].lists[EGRESS_LIST_V4].count, 2u);
+  world.advance(5s);
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.sets()[1].lists[EGRESS_LIST_V4].count, 1u);
+}
+
+TEST_F(EngineSweep, TakesTheAuditFlagBack) {
+  add(cgroup("/app"), rule("audit 10.0.0.1", 5s));
+  add(cgroup("/app"), "drop 10.0.0.2");
+  EXPECT_NE(tables.sets()[1].flags & EGRESS_SET_AUDIT, 0u);
+  world.advance(5s);
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.sets()[1].flags & EGRESS_SET_AUDIT, 0u);
+}
+
+TEST_F(EngineSweep, DoesNotReuseAListThatReadersMayWalk) {
+  add(cgroup("/app"), "drop 10.0.0.1");
+  const egress_run before = tables.sets()[1].lists[EGRESS_LIST_V4];
+  add(cgroup("/app"), "drop 10.0.0.0/8");
+  EXPECT_EQ(world.grace_periods, 1) << "the list was replaced";
+  const egress_run after = tables.sets()[1].lists[EGRESS_LIST_V4];
+  EXPECT_TRUE(after.first >= before.first + before.count || before.first >= after.first + after.count);
+}
+
+TEST_F(EngineSweep, ReusesTheRoomOfListsForever) {
+  for (int i = 0; i < 500; ++i) {
+    auto ids = engine.add({cgroup("/app"), {rule("drop 10.0.0.0/" + std::to_string(8 + i % 20))}, {}, false});
+    ASSERT_TRUE(ids.ok()) << i << ids.error().message();
+    if (i % 7 != 6) continue;
+    ASSERT_TRUE(engine.remove({{}, {}, {}, true}).ok());
+  }
+}
+
+TEST_F(EngineSweep, ReusesEveryKindOfRoomForever) {
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = "/n" + std::to_string(i);
+    auto ids = engine.add({cgroup(name), {rule("drop any:53")}, "p" + name, false});
+    ASSERT_TRUE(ids.ok()) << i << ids.error().message();
+    ASSERT_TRUE(engine.remove({*ids, {}, {}, false}).ok());
+  }
+  EXPECT_EQ(tables.leftovers(), "");
+}
+
+}  // namespace
+}  // namespace egress
