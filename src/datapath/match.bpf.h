@@ -3,8 +3,8 @@
  * Which rule decides this flow of this subject, now? The one place where that is
  * computed; src/core/evaluate.cpp says the same in plain C++.
  *
- * The walk is one flat loop over small steps (next name, next set, next shape, next
- * rule of a chain): the verifier follows one bound instead of a product of four.
+ * One function a level (names, sets, shapes, rules), each global and free of branches
+ * in its loop: inlined into one, this was more than the verifier follows.
  */
 #ifndef EGRESS_DATAPATH_MATCH_H
 #define EGRESS_DATAPATH_MATCH_H
@@ -188,7 +188,7 @@ __noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 set_kind_plen, __
  * and gives numbers (pointers to memory are allowed only since 5.12):
  *
  * addr01, addr23: the address; epoch_packed: epoch, and what read_headers returns;
- * audited: packets << 32 | bytes that an audit rule counts, 0 = do not look for them.
+ * audited: packets << 32 | bytes that a rule which lets them pass counts, 0 = nothing.
  */
 #define ASKED __u64 addr01, __u64 addr23, __u64 epoch_packed
 #define ASK addr01, addr23, epoch_packed
@@ -202,7 +202,8 @@ static __always_inline __u64 limit_exceeded(void)
 /* How often a set is asked again because a rule changed hands while it was read. */
 #define RETRIES 32
 
-__noinline int count_audit(__u32 id, __u64 audited)
+/* Counts a rule that lets packets pass; id 0 = none. */
+__noinline int count_passing(__u32 id, __u64 audited)
 {
 	const struct amount amount = {.packets = audited >> 32, .bytes = (__u32)audited};
 
@@ -243,7 +244,7 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 		if (action & SAYS_TORN)
 			return ANSWER(SAYS_TORN, 0);
 		audit = 1 - is_set(action ^ EGRESS_ACTION_AUDIT);
-		count_audit(id * audit, audited);
+		count_passing(id * audit, audited);
 		decided += ANSWER(action, id) * (is_set(action) & ~audit & ~is_set(decided));
 		id = says;
 	}
@@ -298,6 +299,7 @@ __noinline __u64 judge_by_name(ASKED, __u64 ref, __u64 audited)
 		answer = judge_by_set(ASK, (ref & REF_OWN) << 1 | index, audited);
 		if (answer && answer >> 32 != EGRESS_ACTION_ALLOW)
 			return answer;
+		count_passing(answer, audited); /* an exception, or nothing */
 		index = set->next;
 	}
 	return limit_exceeded();

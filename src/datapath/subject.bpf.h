@@ -60,10 +60,13 @@ static __always_inline __u64 sum_of_ref(__u32 ref, __u32 at)
 	return ((__u64)at << 32 | ref) * 0x9E3779B185EBCA87ull;
 }
 
-/* 1 if x is not zero, without a branch. */
+/* 1 if x is not zero, without a branch: the compiler must not recognise it, or it makes one. */
 static __always_inline __u64 is_set(__u64 x)
 {
-	return (x | -x) >> 63;
+	__u64 negated = -x;
+
+	asm volatile("" : "+r"(negated));
+	return (x | negated) >> 63;
 }
 
 /* Cgroup id of the ancestor of a packet `depth` levels below the enforced root; 0 = not that deep. */
