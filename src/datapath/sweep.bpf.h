@@ -118,15 +118,37 @@ static __noinline int remove_rule(struct egress_rule *rule)
 	bpf_map_delete_elem(&counters, &counter);
 	bpf_map_delete_elem(&reasons, &id);
 	rule->id = 0;
+	rule->expires_at = 0;
+	rule->created_at = 0;
+	rule->set = 0;
+	rule->action = rule->flags = rule->proto = rule->plen = 0;
+	rule->port_first = rule->port_last = 0;
+	rule->born = rule->died = 0;
+	rule->addr[0] = rule->addr[1] = rule->addr[2] = rule->addr[3] = 0;
 	return 0;
+}
+
+/* `next` goes one sweep after the rule: a packet that met it on its way through a chain walks on by it. */
+static __always_inline void forget_links(struct egress_rule *rule)
+{
+	rule->next[0] = rule->next[1] = rule->next[2] = rule->next[3] = 0;
+}
+
+static __always_inline void remove_and_come_again(struct egress_rule *rule, struct sweep *sweep)
+{
+	remove_rule(rule);
+	if (sweep->now + SWEEP_PERIOD < sweep->next_deadline)
+		sweep->next_deadline = sweep->now + SWEEP_PERIOD;
 }
 
 static long sweep_rule(struct bpf_map *map, const __u32 *slot, struct egress_rule *rule, struct sweep *sweep)
 {
-	if (!rule->id)
+	if (!rule->id) {
+		forget_links(rule);
 		return 0;
+	}
 	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_NEW)) {
-		remove_rule(rule);
+		remove_and_come_again(rule, sweep);
 		return 0;
 	}
 	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_OLD)) {
@@ -137,7 +159,7 @@ static long sweep_rule(struct bpf_map *map, const __u32 *slot, struct egress_rul
 	if (rule->born || rule->died || (rule->flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)))
 		return 0;
 	if (rule->expires_at <= sweep->now)
-		remove_rule(rule);
+		remove_and_come_again(rule, sweep);
 	else if (rule->expires_at < sweep->next_deadline)
 		sweep->next_deadline = rule->expires_at;
 	return 0;

@@ -45,7 +45,9 @@ Result<void> free_rule(Tables& tables, std::uint32_t id) {
   if (auto done = tables.erase_counter(EGRESS_COUNTER_RULE | id); !done) return done;
   if (auto done = tables.reasons().erase(id); !done) return done;
   egress_rule& rule = slot_of(tables, id);
-  if (rule.id == id) tables.store(rule.id, 0u);
+  if (rule.id != id) return {};
+  tables.store(rule.id, 0u);
+  rule = {};  // nobody is on it any more
   return {};
 }
 
@@ -62,7 +64,10 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
   for (const std::uint32_t id : rules) {
     if (auto done = free_rule(bench.tables, id); !done) return done;
   }
-  for (const std::uint32_t set : *empty) bench.tables.store(bench.tables.sets()[set].flags, 0u);
+  for (const std::uint32_t set : *empty) {
+    bench.tables.store(bench.tables.sets()[set].flags, 0u);
+    bench.tables.sets()[set] = {};
+  }
   if (auto done = bench.maintenance.renew(); !done) return done;
   if (auto done = bench.names.prune(how); !done) return done;
   return empty->empty() && how == Names::Prune::Anchors ? Result<void>() : bench.sets.prune_policies();
