@@ -27,7 +27,7 @@ WRITABLE  = if [ -e $(1) ] && [ ! -w $(1) ]; then \
 CONFIGURE = @$(call WRITABLE,$(1)); cmake -S . -B $(1) $(call GENERATOR,$(1)) --log-level=WARNING $(OPTIONS) $(2) >/dev/null
 COMPILE   = @cmake --build $(1) --parallel $(JOBS)
 
-.PHONY: all deps build-deps test-deps bench-deps lint-deps fuzz-deps info demo test test-unit asan install uninstall \
+.PHONY: all deps build-deps demo-deps test-deps bench-deps lint-deps fuzz-deps info demo test test-unit asan install uninstall \
         bench check-format format tidy fuzz clean help
 .NOTPARALLEL:
 
@@ -42,6 +42,8 @@ deps: ## install what building and testing need (root)
 	@scripts/deps build test
 build-deps:
 	@scripts/deps build
+demo-deps:
+	@scripts/deps build demo
 test-deps:
 	@scripts/deps build test
 bench-deps:
@@ -54,7 +56,7 @@ fuzz-deps:
 info: ## tools with versions, flags, paths, what this kernel supports
 	@scripts/info
 
-demo: all ## from nothing to a running filter, with real packets, and away again (root)
+demo: demo-deps all ## from nothing to a running filter, with real packets, and away again (root)
 	@scripts/demo
 
 test: test-deps check-format ## build and run every test (root)
