@@ -96,6 +96,9 @@ class Filter {
   /// Loads the program, or replaces the program of a loaded instance without a gap; rules and counters stay.
   [[nodiscard]] static Result<Filter> load(const Instance& instance, const LoadSettings& settings);
 
+  /// After load(): the parts of the program that this kernel refused, each "name: what it said".
+  [[nodiscard]] const std::vector<std::string>& missing() const;
+
   /// Takes everything of the instance off, whoever holds what. Finds links by kernel id when pins cannot
   /// be read. NotFound if there is nothing.
   [[nodiscard]] static Result<void> unload(const Instance& instance);

@@ -21,6 +21,7 @@ Result<int> verb_load(Context& context) {
   const auto filter = Filter::load(context.instance(), settings);
   if (!filter) return filter.error();
   context.note(fmt::format("loaded, pins in {}", context.instance().pin_dir));
+  for (const std::string& part : filter->missing()) context.note("this kernel lacks " + escape(part));
   return exit_done;
 }
 

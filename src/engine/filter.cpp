@@ -34,6 +34,7 @@ struct Filter::Parts {
   std::unique_ptr<KernelTables> tables;
   KernelWorld world;
   Engine engine;
+  std::vector<std::string> missing;
 };
 
 namespace {
@@ -92,9 +93,17 @@ Result<Filter> Filter::open(const Instance& instance) {
 }
 
 Result<Filter> Filter::load(const Instance& instance, const LoadSettings& settings) {
-  if (auto loaded = egress::load(instance, settings); !loaded) return std::move(loaded).error();
-  return open(instance);
+  auto loaded = egress::load(instance, settings);
+  if (!loaded) return std::move(loaded).error();
+  auto filter = open(instance);
+  if (!filter) return filter;
+  for (const Feature& feature : loaded->features) {
+    if (!feature.present) filter->parts_->missing.push_back(feature.name + ": " + feature.why);
+  }
+  return filter;
 }
+
+const std::vector<std::string>& Filter::missing() const { return parts_->missing; }
 
 Result<void> Filter::unload(const Instance& instance) { return egress::unload(instance); }
 
