@@ -45,9 +45,9 @@ struct Addition {
 /// Which rules `remove` takes.
 struct Selection {
   std::vector<RuleId> ids;
-  std::optional<Subject> subject;     ///< both scopes of the subject's name
+  std::optional<Subject> subject;  ///< both scopes of the subject's name
   std::optional<std::string> policy;
-  bool all = false;                   ///< rules of the template's maps too
+  bool all = false;  ///< rules of the template's maps too
 };
 
 struct ApplyOptions {

@@ -14,11 +14,11 @@ namespace egress {
 /// A named set of rules for a list of subjects: what a policy file says.
 /// Every subject gets every rule. `apply` makes the rules of this name equal to it.
 struct Policy {
-  std::string name;                ///< 1 to 255 bytes, printable
-  std::vector<Subject> subjects;   ///< at least one, no two alike
-  bool default_deny = false;       ///< as `isolate`: closing `drop any` and open loopback
-  std::vector<RuleSpec> rules;     ///< destinations differ; lists already read in; without the closing rule
-                                   ///< and loopback exceptions of default_deny (see expand())
+  std::string name;               ///< 1 to 255 bytes, printable
+  std::vector<Subject> subjects;  ///< at least one, no two alike
+  bool default_deny = false;      ///< as `isolate`: closing `drop any` and open loopback
+  std::vector<RuleSpec> rules;    ///< destinations differ; lists already read in; without the closing rule
+                                  ///< and loopback exceptions of default_deny (see expand())
 
   /// The rules each subject gets, those of default_deny included: loopback exceptions (except where a rule
   /// names that destination itself) and the closing rule, which comes last. These live for `lifetime`.
@@ -38,7 +38,8 @@ using ListReader = std::function<Result<std::string>(const std::string& path)>;
 /// Reads a policy file (YAML, so JSON too; contract section 5). `source` names the file in errors, which read
 /// "FILE:LINE:COLUMN: object: cause (remedy)". Unknown keys, bad values and duplicate destinations are errors
 /// (Usage). All errors of a file and of its lists are told in one Error's cause, a line each.
-[[nodiscard]] Result<Policy> parse_policy(std::string_view text, const std::string& source, const ListReader& read_list);
+[[nodiscard]] Result<Policy> parse_policy(std::string_view text, const std::string& source,
+                                          const ListReader& read_list);
 
 /// The policy as a file that parse_policy reads back to the same policy. Rules with the lifetime
 /// `policy.lifetime` name no ttl of their own; a ttl is exact to the millisecond.

@@ -75,10 +75,10 @@ struct RuleSpec {
   Action action = Action::Drop;
   Destination destination;
   Lifetime lifetime = default_lifetime;
-  std::string reason;       ///< UTF-8, at most 255 bytes; empty = none
-  bool include_nd = false;  ///< may also decide neighbour discovery and MLD
-  bool is_default = false;  ///< the closing `drop any` of isolate
-  bool is_loopback = false; ///< an exception for loopback that isolate adds
+  std::string reason;        ///< UTF-8, at most 255 bytes; empty = none
+  bool include_nd = false;   ///< may also decide neighbour discovery and MLD
+  bool is_default = false;   ///< the closing `drop any` of isolate
+  bool is_loopback = false;  ///< an exception for loopback that isolate adds
 
   bool operator==(const RuleSpec&) const = default;
 };

@@ -104,8 +104,7 @@ Error address_error(std::string_view whole, std::string_view text) {
   if (text.find(':') != std::string_view::npos) {
     return fail(quote(text) + " is not an IPv6 address", "with a port it stands in brackets: [2001:db8::1]:443");
   }
-  return fail(quote(text) + " is not an IP address",
-              "names are not looked up: give an IPv4 or IPv6 address, or any");
+  return fail(quote(text) + " is not an IP address", "names are not looked up: give an IPv4 or IPv6 address, or any");
 }
 
 bool Prefix::contains(const Address& other) const {

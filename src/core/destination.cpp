@@ -128,8 +128,8 @@ Result<Parts> Reader::split() const {
   const std::string_view head = whole_.substr(0, whole_.find('/'));
   const bool v6 = std::count(head.begin(), head.end(), ':') > 1;
   const std::string_view address = v6 ? head : head.substr(0, head.find(':'));
-  auto parts = split_tail({.address = address, .length = {}, .ports = {}, .protocol = {}},
-                          whole_.substr(address.size()));
+  auto parts =
+      split_tail({.address = address, .length = {}, .ports = {}, .protocol = {}}, whole_.substr(address.size()));
   if (parts && v6 && parts->ports) {
     return fail("an IPv6 address with a port stands in brackets", "[2001:db8::/32]:443");
   }

@@ -67,7 +67,8 @@ Result<nanoseconds> parse_terms(std::string_view text) {
     const Term term = cut_term(rest);
     if (term.number.empty()) return fail(text, "a number is missing before " + quote(term.unit));
     if (term.unit.empty()) return fail(text, quote(term.number) + " has no unit");
-    const Unit* const unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == term.unit; });
+    const Unit* const unit =
+        std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == term.unit; });
     if (unit == units.end()) return fail(text, "unknown unit " + quote(term.unit));
     if (last && unit <= last) return fail(text, "units stand once each and the longer before the shorter");
     const auto next = add(sum, saturated(term.number), unit->length);

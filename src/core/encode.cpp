@@ -76,7 +76,9 @@ std::uint8_t rule_flags(const RuleSpec& spec) {
   return static_cast<std::uint8_t>(flags);
 }
 
-std::uint64_t clock_value(nanoseconds time) { return static_cast<std::uint64_t>(std::max(time, nanoseconds{}).count()); }
+std::uint64_t clock_value(nanoseconds time) {
+  return static_cast<std::uint64_t>(std::max(time, nanoseconds{}).count());
+}
 
 /// Moments beyond the 292 years that nanoseconds can count become the last of them.
 BootTime boot_time(std::uint64_t value) {

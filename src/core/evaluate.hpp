@@ -37,9 +37,9 @@ struct JudgedSet {
 struct Judgement {
   enum class Verdict : std::uint8_t { Pass, Drop, Reject };
   Verdict verdict = Verdict::Pass;
-  std::optional<RuleId> rule;    ///< none: passed without a match, or dropped for what the packet is
+  std::optional<RuleId> rule;  ///< none: passed without a match, or dropped for what the packet is
   Rule::Origin origin = Rule::Origin::Command;
-  std::vector<RuleId> audits;    ///< matching audit rules, in the order met
+  std::vector<RuleId> audits;      ///< matching audit rules, in the order met
   std::optional<std::size_t> set;  ///< index of the set that dropped
 
   bool operator==(const Judgement&) const = default;

@@ -17,9 +17,12 @@ constexpr std::array<std::pair<std::string_view, Action>, 4> actions{
 
 std::string_view format(Subject::Kind kind) {
   switch (kind) {
-    case Subject::Kind::Path: return "cgroup";
-    case Subject::Kind::Unit: return "unit";
-    case Subject::Kind::Id: return "id";
+    case Subject::Kind::Path:
+      return "cgroup";
+    case Subject::Kind::Unit:
+      return "unit";
+    case Subject::Kind::Id:
+      return "id";
   }
   return "subject";
 }

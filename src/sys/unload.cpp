@@ -88,11 +88,22 @@ std::string mount_point_of(const std::vector<Mount>& mounts, const std::string& 
   return best;
 }
 
+/// Unmounting here must not unmount elsewhere. In a chroot whose root is no mount point, "/" cannot be named: there
+/// it is done for each mount that can be seen.
+bool make_mounts_private() {
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) return true;
+  if (errno != EINVAL) return false;
+  Result<std::vector<Mount>> mounts = read_mounts();
+  if (!mounts) return false;
+  for (const Mount& mount : *mounts) ::mount("none", mount.point.c_str(), nullptr, MS_PRIVATE, nullptr);
+  return true;
+}
+
 /// Runs in a child: in a mount namespace of its own, takes off one mount after the other that lies on the way
 /// to the pin directory and removes the pins that come to light. The mounts of everybody else stay.
 int uncover_and_remove(const std::string& pin_dir) {
   if (::unshare(CLONE_NEWNS) != 0) return 1;
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 1;
+  if (!make_mounts_private()) return 1;
   for (int round = 0; round < mounts_over_limit; ++round) {
     Result<std::vector<Mount>> mounts = read_mounts();
     if (!mounts) return 1;

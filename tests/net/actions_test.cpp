@@ -59,7 +59,8 @@ class Actions : public NetTest, public ::testing::WithParamInterface<Case> {
   std::uint32_t add_rule() {
     const char* protocol = GetParam().protocol == IPPROTO_TCP ? "/tcp" : "/udp";
     if (is("allow")) {
-      const auto wider = added(std::string("drop cgroup /a to ") + (GetParam().v6 ? "2001:db8:bad::/48" : "203.0.113.0/24"));
+      const auto wider =
+          added(std::string("drop cgroup /a to ") + (GetParam().v6 ? "2001:db8:bad::/48" : "203.0.113.0/24"));
       wider_ = wider.empty() ? 0 : wider[0];
     }
     const auto ids = added(std::string(GetParam().action) + " cgroup /a to " + target().text() + protocol);
@@ -114,8 +115,10 @@ TEST_P(UdpActions, DecideWhatBecomesOfDatagrams) {
   constexpr std::size_t size = 211;
   for (std::uint64_t i = 0; i < sends; ++i) {
     int error = 0;
-    if (state != Socket::Unconnected) error = actor.send(socket, size);
-    else error = i % 2 == 0 ? actor.send_to(socket, target(), size) : actor.send_message(socket, target(), size);
+    if (state != Socket::Unconnected)
+      error = actor.send(socket, size);
+    else
+      error = i % 2 == 0 ? actor.send_to(socket, target(), size) : actor.send_message(socket, target(), size);
     EXPECT_EQ(error, passes() ? 0 : EPERM);
   }
   const std::uint16_t from = actor.port_of(socket);

@@ -110,9 +110,10 @@ TEST_F(Command, ListsInTheShapeOfTheContract) {
   (void)added("audit unit x.service to any forever --name p --reason why");
   const auto rules = lab().list();
   ASSERT_EQ(rules.size(), 2U);
-  EXPECT_EQ(rules[0]["subject"],
-            (nlohmann::json{
-                {"kind", "cgroup"}, {"name", "/app"}, {"scope", "subtree"}, {"state", "active"}, {"cgroup_ids", {id}}}));
+  EXPECT_EQ(
+      rules[0]["subject"],
+      (nlohmann::json{
+          {"kind", "cgroup"}, {"name", "/app"}, {"scope", "subtree"}, {"state", "active"}, {"cgroup_ids", {id}}}));
   EXPECT_EQ(rules[0]["destination"], "8.8.8.8:53/udp");
   EXPECT_EQ(rules[0]["action"], "drop");
   EXPECT_GT(rules[0]["ttl_left_s"].get<double>(), 3500.0);

@@ -57,8 +57,7 @@ class Door : public NetTest {
 
   template <typename Key, typename Value>
   void tool_updates(const char* map, const Key& key, const Value& value) const {
-    const Outcome outcome =
-        Lab::bpftool("map update pinned " + pin(map) + " key " + hex(key) + " value " + hex(value));
+    const Outcome outcome = Lab::bpftool("map update pinned " + pin(map) + " key " + hex(key) + " value " + hex(value));
     ASSERT_EQ(outcome.status, 0) << outcome.text();
   }
   template <typename Key>

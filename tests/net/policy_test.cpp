@@ -77,8 +77,9 @@ TEST_F(PolicyFile, AppliedAgainKeepsIdsAndCounts) {
 TEST_F(PolicyFile, ExportedAppliesBackToTheSameRules) {
   (void)done("apply -f -", contain);
   (void)added("reject cgroup /b to 198.51.100.9:443 for 1h --name other --reason x");
-  (void)done("apply -f -", "policy: shut\nsubjects: [{cgroup: /b, only: true}]\ndefault: deny\nrules:\n"
-                           "  - {action: allow, to: \"203.0.113.7\"}\n");
+  (void)done("apply -f -",
+             "policy: shut\nsubjects: [{cgroup: /b, only: true}]\ndefault: deny\nrules:\n"
+             "  - {action: allow, to: \"203.0.113.7\"}\n");
   const auto before = in_force();
   for (const char* name : {"contain", "other", "shut"}) {
     const Outcome exported = done(std::string("export --name ") + name);
@@ -156,8 +157,8 @@ TEST_F(PolicyFile, H6ReplacedUnderFloodForbidsExactlyOneAtAnyTime) {
 TEST_F(PolicyFile, OnTrialIsTakenBackByItselfAlsoWhenTheCallerIsDead) {
   const Actor actor = lab().actor("/a");
   (void)done("apply -f -", forbidding("203.0.113.7"));
-  Running apply(lab().invocation(words_of("apply -f " + lab().write_file("new.yaml", forbidding("203.0.113.8")) +
-                                          " --confirm 700ms")));
+  Running apply(lab().invocation(
+      words_of("apply -f " + lab().write_file("new.yaml", forbidding("203.0.113.8")) + " --confirm 700ms")));
   ASSERT_TRUE(eventually(5s, [&] { return actor.try_udp({"203.0.113.8", 7000}) == EPERM; }));
   apply.signal(SIGKILL);
   (void)apply.finish();

@@ -18,8 +18,24 @@ namespace egress::test {
 namespace {
 
 enum class Verb {
-  Open, Bind, Port, Connect, Listen, Accept, Close, Send, SendTo, SendMessage, SendMany, Receive,
-  TryUdp, TryTcp, Segment, Enter, MakeDirectory, LiveAndDie,
+  Open,
+  Bind,
+  Port,
+  Connect,
+  Listen,
+  Accept,
+  Close,
+  Send,
+  SendTo,
+  SendMessage,
+  SendMany,
+  Receive,
+  TryUdp,
+  TryTcp,
+  Segment,
+  Enter,
+  MakeDirectory,
+  LiveAndDie,
 };
 
 struct Order {
@@ -144,8 +160,8 @@ int segment(const Order& order) {
 
 void obey_bulk(Order& order, Report& report) {
   for (std::uint64_t i = 0; i < order.count && report.sent.failed == 0; ++i) {
-    note(report.sent, order.verb == Verb::SendMany ? send_to(order.socket, order.address, order.size)
-                                                   : live_once(order));
+    note(report.sent,
+         order.verb == Verb::SendMany ? send_to(order.socket, order.address, order.size) : live_once(order));
   }
 }
 
@@ -153,24 +169,58 @@ Report obey(Order& order) {
   Report report;
   const int fd = order.socket;
   switch (order.verb) {
-    case Verb::Open: report.error = opened(order); break;
-    case Verb::Bind: report.error = result_of(bind(fd, order.address.get(), order.address.length)); break;
-    case Verb::Port: report.value = local_port(fd); break;
-    case Verb::Connect: report.error = connect_within(fd, order); break;
-    case Verb::Listen: report.error = result_of(listen(fd, 16)); break;
-    case Verb::Accept: report.error = accept_within(fd, order); break;
-    case Verb::Close: close(fd); break;
-    case Verb::Send: report.error = result_of(send(fd, payload.data(), order.size, MSG_NOSIGNAL)); break;
-    case Verb::SendTo: report.error = send_to(fd, order.address, order.size); break;
-    case Verb::SendMessage: report.error = send_message(fd, order); break;
-    case Verb::Receive: report.value = take_all(fd, order); break;
-    case Verb::TryUdp: report.error = try_once(order, SOCK_DGRAM); break;
-    case Verb::TryTcp: report.error = try_once(order, SOCK_STREAM); break;
-    case Verb::Segment: report.error = segment(order); break;
-    case Verb::Enter: report.error = enter_cgroup(order.path.data()); break;
-    case Verb::MakeDirectory: report.error = result_of(mkdir(order.path.data(), 0755)); break;
+    case Verb::Open:
+      report.error = opened(order);
+      break;
+    case Verb::Bind:
+      report.error = result_of(bind(fd, order.address.get(), order.address.length));
+      break;
+    case Verb::Port:
+      report.value = local_port(fd);
+      break;
+    case Verb::Connect:
+      report.error = connect_within(fd, order);
+      break;
+    case Verb::Listen:
+      report.error = result_of(listen(fd, 16));
+      break;
+    case Verb::Accept:
+      report.error = accept_within(fd, order);
+      break;
+    case Verb::Close:
+      close(fd);
+      break;
+    case Verb::Send:
+      report.error = result_of(send(fd, payload.data(), order.size, MSG_NOSIGNAL));
+      break;
+    case Verb::SendTo:
+      report.error = send_to(fd, order.address, order.size);
+      break;
+    case Verb::SendMessage:
+      report.error = send_message(fd, order);
+      break;
+    case Verb::Receive:
+      report.value = take_all(fd, order);
+      break;
+    case Verb::TryUdp:
+      report.error = try_once(order, SOCK_DGRAM);
+      break;
+    case Verb::TryTcp:
+      report.error = try_once(order, SOCK_STREAM);
+      break;
+    case Verb::Segment:
+      report.error = segment(order);
+      break;
+    case Verb::Enter:
+      report.error = enter_cgroup(order.path.data());
+      break;
+    case Verb::MakeDirectory:
+      report.error = result_of(mkdir(order.path.data(), 0755));
+      break;
     case Verb::SendMany:
-    case Verb::LiveAndDie: obey_bulk(order, report); break;
+    case Verb::LiveAndDie:
+      obey_bulk(order, report);
+      break;
   }
   return report;
 }
@@ -250,9 +300,7 @@ int Actor::segment_datagrams(SocketHandle socket, std::size_t size) const {
   return channel_.call<Report>(order).error;
 }
 
-int Actor::listen(SocketHandle socket) const {
-  return channel_.call<Report>(order_on(Verb::Listen, socket)).error;
-}
+int Actor::listen(SocketHandle socket) const { return channel_.call<Report>(order_on(Verb::Listen, socket)).error; }
 
 SocketHandle Actor::accept(SocketHandle socket, std::chrono::milliseconds bound) const {
   Order order = order_on(Verb::Accept, socket);

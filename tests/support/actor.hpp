@@ -59,8 +59,7 @@ class Actor {
   /// One datagram from a new socket: 0 or the errno of the first call that failed.
   [[nodiscard]] int try_udp(const Endpoint& to) const;
   /// One connection from a new socket.
-  [[nodiscard]] int try_tcp(const Endpoint& to,
-                            std::chrono::milliseconds bound = std::chrono::milliseconds(400)) const;
+  [[nodiscard]] int try_tcp(const Endpoint& to, std::chrono::milliseconds bound = std::chrono::milliseconds(400)) const;
 
   /// Moves the actor; its sockets stay with the cgroup they were made in.
   [[nodiscard]] int enter(const std::string& cgroup_directory) const;

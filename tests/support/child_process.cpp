@@ -69,8 +69,7 @@ void close_files_except(std::vector<int> kept) {
 unsigned long long boot_now() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<unsigned long long>(now.tv_sec) * 1'000'000'000ULL +
-         static_cast<unsigned long long>(now.tv_nsec);
+  return static_cast<unsigned long long>(now.tv_sec) * 1'000'000'000ULL + static_cast<unsigned long long>(now.tv_nsec);
 }
 
 ChildProcess ChildProcess::start(const ChildPlace& place, std::vector<int> kept_files,

@@ -29,7 +29,7 @@ using Words = std::vector<std::string>;
 
 /// A program to run, and where.
 struct Invocation {
-  Words words;  ///< program and arguments
+  Words words;                                                        ///< program and arguments
   std::vector<std::pair<std::string, std::string>> environment = {};  ///< added to the test's own
   std::string input = {};
   ChildPlace place = {};

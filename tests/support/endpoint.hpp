@@ -21,9 +21,7 @@ struct Endpoint {
   [[nodiscard]] int family() const { return v6() ? AF_INET6 : AF_INET; }
 
   /// As a destination of a rule, with the port: "203.0.113.7:53", "[2001:db8::1]:53".
-  [[nodiscard]] std::string text() const {
-    return (v6() ? "[" + address + "]" : address) + ":" + std::to_string(port);
-  }
+  [[nodiscard]] std::string text() const { return (v6() ? "[" + address + "]" : address) + ":" + std::to_string(port); }
 };
 
 /// A socket address with its length.

@@ -43,12 +43,12 @@ TEST_P(DestinationText, IsReadAndPrintedInCanonicalForm) {
   EXPECT_EQ(*again, *read);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Any, DestinationText,
-    testing::Values(TextCase{"any", "any"}, TextCase{"any:25/tcp", "any:25/tcp"}, TextCase{"any:53", "any:53"},
-                    TextCase{"any/icmp", "any/icmp"}, TextCase{"any/24", "any/24"}, TextCase{"any/0", "any/0"},
-                    TextCase{"any:8000-8099/udp", "any:8000-8099/udp"}, TextCase{"any/6", "any/tcp"},
-                    TextCase{"any:1-65535", "any:1-65535"}));
+INSTANTIATE_TEST_SUITE_P(Any, DestinationText,
+                         testing::Values(TextCase{"any", "any"}, TextCase{"any:25/tcp", "any:25/tcp"},
+                                         TextCase{"any:53", "any:53"}, TextCase{"any/icmp", "any/icmp"},
+                                         TextCase{"any/24", "any/24"}, TextCase{"any/0", "any/0"},
+                                         TextCase{"any:8000-8099/udp", "any:8000-8099/udp"},
+                                         TextCase{"any/6", "any/tcp"}, TextCase{"any:1-65535", "any:1-65535"}));
 
 INSTANTIATE_TEST_SUITE_P(
     V4, DestinationText,
@@ -75,8 +75,9 @@ INSTANTIATE_TEST_SUITE_P(
                     TextCase{"[2001:db8::/32]", "2001:db8::/32"}, TextCase{"[2001:db8::/32]/50", "2001:db8::/32/50"},
                     TextCase{"[2001:db8::1]", "2001:db8::1"}, TextCase{"[2001:db8::1]/icmp", "2001:db8::1/icmp"},
                     TextCase{"2001:db8::1/128", "2001:db8::1"}, TextCase{"[2001:db8::1/128]:80", "[2001:db8::1]:80"},
-                    TextCase{"2001:db8::1/128/47", "2001:db8::1/128/47"}, TextCase{"2001:db8::1/udp", "2001:db8::1/udp"},
-                    TextCase{"2001:DB8:0:0:0:0:0:1", "2001:db8::1"}, TextCase{"2001:db8::ffff/33", "2001:db8::/33"},
+                    TextCase{"2001:db8::1/128/47", "2001:db8::1/128/47"},
+                    TextCase{"2001:db8::1/udp", "2001:db8::1/udp"}, TextCase{"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
+                    TextCase{"2001:db8::ffff/33", "2001:db8::/33"},
                     TextCase{"2001:db8:ffff::/33", "2001:db8:8000::/33"}, TextCase{"::/0", "::/0"},
                     TextCase{"::", "::"}, TextCase{"::1", "::1"}, TextCase{"2001:db8::1:443", "2001:db8::1:443"}));
 
@@ -88,13 +89,14 @@ INSTANTIATE_TEST_SUITE_P(
                     TextCase{"[::ffff:1.2.3.4/112]:7", "1.2.0.0/16:7"}, TextCase{"::ffff:0:0/95", "::fffe:0:0/95"},
                     TextCase{"::fffe:0:0/96", "::fffe:0:0/96"}, TextCase{"::1.2.3.4", "::102:304"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Protocols, DestinationText,
-    testing::Values(TextCase{"any/tcp", "any/tcp"}, TextCase{"any/udp", "any/udp"}, TextCase{"any/sctp", "any/sctp"},
-                    TextCase{"any/udplite", "any/udplite"}, TextCase{"any/dccp", "any/dccp"},
-                    TextCase{"any/1", "any/icmp"}, TextCase{"any/58", "any/58"}, TextCase{"any/17", "any/udp"},
-                    TextCase{"any/33", "any/dccp"}, TextCase{"any/132", "any/sctp"}, TextCase{"any/136", "any/udplite"},
-                    TextCase{"any/255", "any/255"}, TextCase{"any:9/136", "any:9/udplite"}, TextCase{"any/2", "any/2"}));
+INSTANTIATE_TEST_SUITE_P(Protocols, DestinationText,
+                         testing::Values(TextCase{"any/tcp", "any/tcp"}, TextCase{"any/udp", "any/udp"},
+                                         TextCase{"any/sctp", "any/sctp"}, TextCase{"any/udplite", "any/udplite"},
+                                         TextCase{"any/dccp", "any/dccp"}, TextCase{"any/1", "any/icmp"},
+                                         TextCase{"any/58", "any/58"}, TextCase{"any/17", "any/udp"},
+                                         TextCase{"any/33", "any/dccp"}, TextCase{"any/132", "any/sctp"},
+                                         TextCase{"any/136", "any/udplite"}, TextCase{"any/255", "any/255"},
+                                         TextCase{"any:9/136", "any:9/udplite"}, TextCase{"any/2", "any/2"}));
 
 // ---- values ----
 
@@ -190,40 +192,46 @@ INSTANTIATE_TEST_SUITE_P(
                     BadCase{"10.0.0.0/24x", "prefix length 24x is not"},
                     BadCase{"10.0.0.0/99999999999999999999", "prefix length 99999999999999999999 is not"},
                     BadCase{"10.0.0.0/", "the protocol is missing"}, BadCase{"10.0.0.0/+8", "unknown protocol +8"},
-                    BadCase{"10.0.0.0/-8", "unknown protocol -8"}, BadCase{"[2001:db8::/]:80", "the prefix length is missing"},
+                    BadCase{"10.0.0.0/-8", "unknown protocol -8"},
+                    BadCase{"[2001:db8::/]:80", "the prefix length is missing"},
                     BadCase{"[2001:db8::/x]:80", "prefix length x is not"},
                     BadCase{"[2001:db8::/32]/48:80", "the port stands behind the protocol"},
                     BadCase{"10.0.0.0/255.0.0.0", "prefix length 255.0.0.0 is not"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Protocols, BadDestination,
-    testing::Values(BadCase{"any/256", "protocol 256 is not between 0 and 255"}, BadCase{"any/06", "protocol 06 is not"},
+    testing::Values(BadCase{"any/256", "protocol 256 is not between 0 and 255"},
+                    BadCase{"any/06", "protocol 06 is not"},
                     BadCase{"any/http", "unknown protocol http (tcp, udp, icmp, sctp, udplite, dccp or a number"},
                     BadCase{"any/TCP", "unknown protocol TCP"}, BadCase{"any/icmpv6", "unknown protocol icmpv6"},
                     BadCase{"any/", "the protocol is missing"}, BadCase{"any:53/", "the protocol is missing"},
-                    BadCase{"any/tcp/udp", "unknown protocol tcp/udp"}, BadCase{"8.8.8.8/24/32/tcp", "protocol 32/tcp is not"},
+                    BadCase{"any/tcp/udp", "unknown protocol tcp/udp"},
+                    BadCase{"8.8.8.8/24/32/tcp", "protocol 32/tcp is not"},
                     BadCase{"8.8.8.8/24/", "the protocol is missing"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Addresses, BadDestination,
-    testing::Values(BadCase{"", "an empty destination"}, BadCase{"example.com:80", "example.com is not an IP address (names are not looked up"},
+    testing::Values(BadCase{"", "an empty destination"},
+                    BadCase{"example.com:80", "example.com is not an IP address (names are not looked up"},
                     BadCase{"ANY", "not an IP address"}, BadCase{"anyone", "anyone is not an IP address"},
                     BadCase{"1.2.3", "1.2.3 is not an IPv4 address"}, BadCase{"1.2.3.4.5", "is not an IPv4 address"},
-                    BadCase{"01.2.3.4", "01.2.3.4 is not an IPv4 address"}, BadCase{"1.2.3.256", "is not an IPv4 address"},
-                    BadCase{"0x7f.0.0.1", "is not an IP address"}, BadCase{"2130706433", "is not an IPv4 address"},
-                    BadCase{"1.2.3.-4", "is not an IP address"}, BadCase{".", "is not an IPv4 address"},
-                    BadCase{":53", "the address is missing"}, BadCase{"/24", "the address is missing"},
-                    BadCase{"2001:db8", "2001 is not an IPv4 address"}, BadCase{"2001:db8:443", "is not an IPv6 address"},
-                    BadCase{":::", "is not an IPv6 address"}, BadCase{"1::2::3", "is not an IPv6 address"},
-                    BadCase{"1:2:3:4:5:6:7:8:9", "is not an IPv6 address"}, BadCase{"12345::", "is not an IPv6 address"},
-                    BadCase{"::ffff:1.2.3.04", "is not an IPv6 address"},
+                    BadCase{"01.2.3.4", "01.2.3.4 is not an IPv4 address"},
+                    BadCase{"1.2.3.256", "is not an IPv4 address"}, BadCase{"0x7f.0.0.1", "is not an IP address"},
+                    BadCase{"2130706433", "is not an IPv4 address"}, BadCase{"1.2.3.-4", "is not an IP address"},
+                    BadCase{".", "is not an IPv4 address"}, BadCase{":53", "the address is missing"},
+                    BadCase{"/24", "the address is missing"}, BadCase{"2001:db8", "2001 is not an IPv4 address"},
+                    BadCase{"2001:db8:443", "is not an IPv6 address"}, BadCase{":::", "is not an IPv6 address"},
+                    BadCase{"1::2::3", "is not an IPv6 address"},
+                    BadCase{"1:2:3:4:5:6:7:8:9", "is not an IPv6 address"},
+                    BadCase{"12345::", "is not an IPv6 address"}, BadCase{"::ffff:1.2.3.04", "is not an IPv6 address"},
                     BadCase{"fe80::1%eth0", "an address with a scope id cannot be matched"},
                     BadCase{"[fe80::1%eth0]:80", "scope id"}, BadCase{"[2001:db8::1", "the closing ] is missing"},
                     BadCase{"[2001:db8::1]443", "443 cannot follow the address"},
                     BadCase{"[1.2.3.4]:80", "only an IPv6 address stands in brackets"},
                     BadCase{"[any]:80", "only an IPv6 address stands in brackets"},
                     BadCase{"[]:80", "only an IPv6 address stands in brackets"},
-                    BadCase{"[[::1]]:80", "]:80 cannot follow the address"}, BadCase{"::1]:80", "is not an IPv6 address"},
+                    BadCase{"[[::1]]:80", "]:80 cannot follow the address"},
+                    BadCase{"::1]:80", "is not an IPv6 address"},
                     BadCase{"1.2.3.4]:80", "1.2.3.4] is not an IP address"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -231,8 +239,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(BadCase{" 8.8.8.8", "a blank, control or non-ASCII character"}, BadCase{"8.8.8.8 ", "a blank"},
                     BadCase{"8.8.8.8:53\n", R"(8.8.8.8:53\x0a: a blank, control)"}, BadCase{"8.8.8.8\t:53", "a blank"},
                     BadCase{std::string("8.8.8.8\0:53", 11), R"(8.8.8.8\x00:53: a blank, control)"},
-                    BadCase{std::string("any\0", 4), R"(any\x00: a blank)"}, BadCase{"\x1b[2Jany", R"(\x1b[2Jany: a blank)"},
-                    BadCase{"\xef\xbc\x98.8.8.8", "non-ASCII"}, BadCase{"8.8.8.8,1.1.1.1", "is not an IP address"},
+                    BadCase{std::string("any\0", 4), R"(any\x00: a blank)"},
+                    BadCase{"\x1b[2Jany", R"(\x1b[2Jany: a blank)"}, BadCase{"\xef\xbc\x98.8.8.8", "non-ASCII"},
+                    BadCase{"8.8.8.8,1.1.1.1", "is not an IP address"},
                     BadCase{std::string(1 << 20, '8'), std::string(60, '8') + "...: 1048576 characters are too long"}));
 
 TEST(Destination, QuotesHugeInputShortly) {
@@ -268,13 +277,14 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(TextCase{"2001:0db8::0001", "2001:db8::1"}, TextCase{"2001:db8:0:0:0:0:2:1", "2001:db8::2:1"},
                     TextCase{"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
                     TextCase{"2001:db8::1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
-                    TextCase{"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"}, TextCase{"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"},
-                    TextCase{"2001:DB8::A", "2001:db8::a"}, TextCase{"0:0:0:0:0:0:0:0", "::"},
-                    TextCase{"0:0:0:0:0:0:0:1", "::1"}, TextCase{"1:0:0:0:0:0:0:0", "1::"},
-                    TextCase{"0:1:2:3:4:5:6:7", "0:1:2:3:4:5:6:7"}, TextCase{"1:2:3:4:5:6:7:0", "1:2:3:4:5:6:7:0"},
-                    TextCase{"0:0:1:0:0:0:0:0", "0:0:1::"}, TextCase{"0:0:0:0:0:1:0:0", "::1:0:0"},
-                    TextCase{"64:ff9b::1.2.3.4", "64:ff9b::102:304"}, TextCase{"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"},
-                    TextCase{"::FFFF:9.8.7.6", "9.8.7.6"}, TextCase{"127.0.0.1", "127.0.0.1"}));
+                    TextCase{"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"},
+                    TextCase{"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"}, TextCase{"2001:DB8::A", "2001:db8::a"},
+                    TextCase{"0:0:0:0:0:0:0:0", "::"}, TextCase{"0:0:0:0:0:0:0:1", "::1"},
+                    TextCase{"1:0:0:0:0:0:0:0", "1::"}, TextCase{"0:1:2:3:4:5:6:7", "0:1:2:3:4:5:6:7"},
+                    TextCase{"1:2:3:4:5:6:7:0", "1:2:3:4:5:6:7:0"}, TextCase{"0:0:1:0:0:0:0:0", "0:0:1::"},
+                    TextCase{"0:0:0:0:0:1:0:0", "::1:0:0"}, TextCase{"64:ff9b::1.2.3.4", "64:ff9b::102:304"},
+                    TextCase{"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"}, TextCase{"::FFFF:9.8.7.6", "9.8.7.6"},
+                    TextCase{"127.0.0.1", "127.0.0.1"}));
 
 class BadAddress : public testing::TestWithParam<BadCase> {};
 
@@ -316,15 +326,16 @@ TEST_P(PrefixContains, ComparesTheBitsOfItsLength) {
 
 INSTANTIATE_TEST_SUITE_P(
     Neighbours, PrefixContains,
-    testing::Values(ContainsCase{"10.0.0.0/8", "10.255.255.255", true}, ContainsCase{"10.0.0.0/8", "11.0.0.0", false},
-                    ContainsCase{"10.0.0.0/8", "9.255.255.255", false}, ContainsCase{"203.0.113.128/25", "203.0.113.127", false},
-                    ContainsCase{"203.0.113.128/25", "203.0.113.128", true}, ContainsCase{"203.0.113.6/31", "203.0.113.7", true},
-                    ContainsCase{"203.0.113.6/31", "203.0.113.8", false}, ContainsCase{"203.0.113.6", "203.0.113.6", true},
-                    ContainsCase{"203.0.113.6", "203.0.113.7", false}, ContainsCase{"0.0.0.0/0", "255.255.255.255", true},
-                    ContainsCase{"0.0.0.0/0", "::1", false}, ContainsCase{"::/0", "1.2.3.4", false},
-                    ContainsCase{"::/0", "ffff::", true}, ContainsCase{"2001:db8::/33", "2001:db8:7fff::1", true},
-                    ContainsCase{"2001:db8::/33", "2001:db8:8000::", false}, ContainsCase{"2001:db8::/127", "2001:db8::1", true},
-                    ContainsCase{"2001:db8::/127", "2001:db8::2", false}, ContainsCase{"::/8", "0.0.0.1", false}));
+    testing::Values(
+        ContainsCase{"10.0.0.0/8", "10.255.255.255", true}, ContainsCase{"10.0.0.0/8", "11.0.0.0", false},
+        ContainsCase{"10.0.0.0/8", "9.255.255.255", false}, ContainsCase{"203.0.113.128/25", "203.0.113.127", false},
+        ContainsCase{"203.0.113.128/25", "203.0.113.128", true}, ContainsCase{"203.0.113.6/31", "203.0.113.7", true},
+        ContainsCase{"203.0.113.6/31", "203.0.113.8", false}, ContainsCase{"203.0.113.6", "203.0.113.6", true},
+        ContainsCase{"203.0.113.6", "203.0.113.7", false}, ContainsCase{"0.0.0.0/0", "255.255.255.255", true},
+        ContainsCase{"0.0.0.0/0", "::1", false}, ContainsCase{"::/0", "1.2.3.4", false},
+        ContainsCase{"::/0", "ffff::", true}, ContainsCase{"2001:db8::/33", "2001:db8:7fff::1", true},
+        ContainsCase{"2001:db8::/33", "2001:db8:8000::", false}, ContainsCase{"2001:db8::/127", "2001:db8::1", true},
+        ContainsCase{"2001:db8::/127", "2001:db8::2", false}, ContainsCase{"::/8", "0.0.0.1", false}));
 
 TEST(Prefix, IsPrintedWithoutTheLengthOfOneHost) {
   EXPECT_EQ(format(Prefix{address("1.2.3.4"), 32}), "1.2.3.4");

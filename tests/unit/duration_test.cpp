@@ -62,50 +62,53 @@ TEST_P(BadDuration, IsRefusedWithItsCause) {
   EXPECT_NE(read.error().message().find(GetParam().message), std::string::npos) << read.error().message();
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Nothing, BadDuration,
-    testing::Values(BadCase{"", "an empty duration (90s, 15m"}, BadCase{"0", "0: a rule cannot live for no time (no end is"},
-                    BadCase{"0s", "no time"}, BadCase{"0ms", "no time"}, BadCase{"0h0m0s", "no time"},
-                    BadCase{"000", "no time"}));
+INSTANTIATE_TEST_SUITE_P(Nothing, BadDuration,
+                         testing::Values(BadCase{"", "an empty duration (90s, 15m"},
+                                         BadCase{"0", "0: a rule cannot live for no time (no end is"},
+                                         BadCase{"0s", "no time"}, BadCase{"0ms", "no time"},
+                                         BadCase{"0h0m0s", "no time"}, BadCase{"000", "no time"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Signs, BadDuration,
-    testing::Values(BadCase{"-1", "-1: a duration has no sign"}, BadCase{"+1", "no sign"}, BadCase{"-1s", "no sign"},
-                    BadCase{"1h-30m", "unknown unit h-"}, BadCase{"1s+", "unknown unit s+"}));
+INSTANTIATE_TEST_SUITE_P(Signs, BadDuration,
+                         testing::Values(BadCase{"-1", "-1: a duration has no sign"}, BadCase{"+1", "no sign"},
+                                         BadCase{"-1s", "no sign"}, BadCase{"1h-30m", "unknown unit h-"},
+                                         BadCase{"1s+", "unknown unit s+"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Numbers, BadDuration,
-    testing::Values(BadCase{"1e9", "unknown unit e"}, BadCase{"0x10", "unknown unit x"}, BadCase{"1.5h", "unknown unit ."},
-                    BadCase{"1,5h", "unknown unit ,"}, BadCase{"0b1", "unknown unit b"}, BadCase{"inf", "a number is missing before inf"},
+    testing::Values(BadCase{"1e9", "unknown unit e"}, BadCase{"0x10", "unknown unit x"},
+                    BadCase{"1.5h", "unknown unit ."}, BadCase{"1,5h", "unknown unit ,"},
+                    BadCase{"0b1", "unknown unit b"}, BadCase{"inf", "a number is missing before inf"},
                     BadCase{"nan", "a number is missing"}, BadCase{"s", "a number is missing before s"},
                     BadCase{"forever", "a number is missing"}, BadCase{"\xd9\xa1s", "a number is missing"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Blanks, BadDuration,
-    testing::Values(BadCase{" 1", "a number is missing"}, BadCase{"1 ", "unknown unit"}, BadCase{"1 s", "unknown unit"},
-                    BadCase{"1h 30m", "unknown unit h "}, BadCase{"1s\n", R"(1s\x0a: unknown unit s\x0a)"},
-                    BadCase{"\t1s", R"(\x091s: a number is missing)"},
-                    BadCase{std::string("1s\0", 3), R"(unknown unit s\x00)"}, BadCase{std::string("1\0", 2), R"(unit \x00)"}));
+INSTANTIATE_TEST_SUITE_P(Blanks, BadDuration,
+                         testing::Values(BadCase{" 1", "a number is missing"}, BadCase{"1 ", "unknown unit"},
+                                         BadCase{"1 s", "unknown unit"}, BadCase{"1h 30m", "unknown unit h "},
+                                         BadCase{"1s\n", R"(1s\x0a: unknown unit s\x0a)"},
+                                         BadCase{"\t1s", R"(\x091s: a number is missing)"},
+                                         BadCase{std::string("1s\0", 3), R"(unknown unit s\x00)"},
+                                         BadCase{std::string("1\0", 2), R"(unit \x00)"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    UnitsOutOfOrder, BadDuration,
-    testing::Values(BadCase{"30m1h", "the longer before the shorter"}, BadCase{"1s1s", "once each"},
-                    BadCase{"1ms1s", "the longer before"}, BadCase{"1h1d", "the longer before"},
-                    BadCase{"1h30", "30 has no unit"}, BadCase{"1H", "unknown unit H"}, BadCase{"1y", "unknown unit y"},
-                    BadCase{"1us", "unknown unit us"}, BadCase{"1min", "unknown unit min"}, BadCase{"1hm", "unknown unit hm"},
-                    BadCase{"1msm", "unknown unit msm"}));
+INSTANTIATE_TEST_SUITE_P(UnitsOutOfOrder, BadDuration,
+                         testing::Values(BadCase{"30m1h", "the longer before the shorter"},
+                                         BadCase{"1s1s", "once each"}, BadCase{"1ms1s", "the longer before"},
+                                         BadCase{"1h1d", "the longer before"}, BadCase{"1h30", "30 has no unit"},
+                                         BadCase{"1H", "unknown unit H"}, BadCase{"1y", "unknown unit y"},
+                                         BadCase{"1us", "unknown unit us"}, BadCase{"1min", "unknown unit min"},
+                                         BadCase{"1hm", "unknown unit hm"}, BadCase{"1msm", "unknown unit msm"}));
 
 // u64 nanoseconds wrap at 18446744073 s, i64 nanoseconds at 9223372036 s, u64 at 20 digits.
 INSTANTIATE_TEST_SUITE_P(
     BeyondTenYears, BadDuration,
-    testing::Values(BadCase{"18446744073", "longer than ten years"}, BadCase{"18446744074", "longer than ten years"},
-                    BadCase{"9223372037", "longer than ten years"}, BadCase{"9223372036854775808", "longer than ten years"},
-                    BadCase{"18446744073709551615", "ten years"}, BadCase{"18446744073709551616", "ten years"},
-                    BadCase{"18446744073709551617s", "ten years"}, BadCase{"18446744073709551616w", "ten years"},
-                    BadCase{"30500568904944w", "ten years"}, BadCase{"315360001", "ten years (3650d) (no end is written forever)"},
-                    BadCase{"315360000001ms", "ten years"}, BadCase{"3650d1ms", "ten years"}, BadCase{"3651d", "ten years"},
-                    BadCase{"522w", "ten years"}, BadCase{"3650d18446744073709551615s", "ten years"},
-                    BadCase{std::string(100000, '9'), std::string(60, '9') + "...: longer than ten years"}));
+    testing::Values(
+        BadCase{"18446744073", "longer than ten years"}, BadCase{"18446744074", "longer than ten years"},
+        BadCase{"9223372037", "longer than ten years"}, BadCase{"9223372036854775808", "longer than ten years"},
+        BadCase{"18446744073709551615", "ten years"}, BadCase{"18446744073709551616", "ten years"},
+        BadCase{"18446744073709551617s", "ten years"}, BadCase{"18446744073709551616w", "ten years"},
+        BadCase{"30500568904944w", "ten years"}, BadCase{"315360001", "ten years (3650d) (no end is written forever)"},
+        BadCase{"315360000001ms", "ten years"}, BadCase{"3650d1ms", "ten years"}, BadCase{"3651d", "ten years"},
+        BadCase{"522w", "ten years"}, BadCase{"3650d18446744073709551615s", "ten years"},
+        BadCase{std::string(100000, '9'), std::string(60, '9') + "...: longer than ten years"}));
 
 TEST(Duration, QuotesHugeInputShortly) {
   for (const char filler : {'9', 's', ' ', '-', '\0', '\x1b', '\xff'}) {
@@ -128,17 +131,19 @@ TEST_P(PrintedDuration, HasTwoUnitsAtMostAndIsRoundedDown) {
   EXPECT_EQ(format_duration(GetParam().value), GetParam().text);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Values, PrintedDuration,
-    testing::Values(PrintCase{0s, "0s"}, PrintCase{-5s, "0s"}, PrintCase{nanoseconds::min(), "0s"}, PrintCase{1ns, "0s"},
-                    PrintCase{999999ns, "0s"}, PrintCase{1ms, "1ms"}, PrintCase{250ms, "250ms"}, PrintCase{999ms, "999ms"},
-                    PrintCase{1s, "1s"}, PrintCase{1099ms, "1s"}, PrintCase{1200ms, "1.2s"}, PrintCase{1299ms, "1.2s"},
-                    PrintCase{9999ms, "9.9s"}, PrintCase{10s, "10s"}, PrintCase{10900ms, "10s"}, PrintCase{59999ms, "59s"},
-                    PrintCase{60s, "1m"}, PrintCase{61s, "1m1s"}, PrintCase{59min + 12s, "59m12s"},
-                    PrintCase{60min - 1ns, "59m59s"}, PrintCase{1h, "1h"}, PrintCase{1h + 59s, "1h"},
-                    PrintCase{1h + 30min, "1h30m"}, PrintCase{24h - 1ns, "23h59m"}, PrintCase{24h, "1d"},
-                    PrintCase{76h, "3d4h"}, PrintCase{24h + 59min, "1d"}, PrintCase{168h, "7d"}, PrintCase{336h, "14d"},
-                    PrintCase{longest_lifetime, "3650d"}, PrintCase{nanoseconds::max(), "106751d23h"}));
+INSTANTIATE_TEST_SUITE_P(Values, PrintedDuration,
+                         testing::Values(PrintCase{0s, "0s"}, PrintCase{-5s, "0s"}, PrintCase{nanoseconds::min(), "0s"},
+                                         PrintCase{1ns, "0s"}, PrintCase{999999ns, "0s"}, PrintCase{1ms, "1ms"},
+                                         PrintCase{250ms, "250ms"}, PrintCase{999ms, "999ms"}, PrintCase{1s, "1s"},
+                                         PrintCase{1099ms, "1s"}, PrintCase{1200ms, "1.2s"}, PrintCase{1299ms, "1.2s"},
+                                         PrintCase{9999ms, "9.9s"}, PrintCase{10s, "10s"}, PrintCase{10900ms, "10s"},
+                                         PrintCase{59999ms, "59s"}, PrintCase{60s, "1m"}, PrintCase{61s, "1m1s"},
+                                         PrintCase{59min + 12s, "59m12s"}, PrintCase{60min - 1ns, "59m59s"},
+                                         PrintCase{1h, "1h"}, PrintCase{1h + 59s, "1h"}, PrintCase{1h + 30min, "1h30m"},
+                                         PrintCase{24h - 1ns, "23h59m"}, PrintCase{24h, "1d"}, PrintCase{76h, "3d4h"},
+                                         PrintCase{24h + 59min, "1d"}, PrintCase{168h, "7d"}, PrintCase{336h, "14d"},
+                                         PrintCase{longest_lifetime, "3650d"},
+                                         PrintCase{nanoseconds::max(), "106751d23h"}));
 
 TEST(Duration, PrintedIsNeverLongerThanItIs) {
   for (nanoseconds value = 1ms; value < longest_lifetime; value += value / 7 + 1ms) {

@@ -109,32 +109,36 @@ TEST_P(MemberKey, HasTheShapeOfItsKindAndPrefixLength) {
 
 constexpr unsigned v6 = EGRESS_KIND_V6, proto = EGRESS_KIND_PROTO, range = EGRESS_KIND_RANGE, exact = EGRESS_KIND_EXACT;
 
-INSTANTIATE_TEST_SUITE_P(
-    V4, MemberKey,
-    testing::Values(KeyCase{"8.8.8.8", Family::V4, 0, 0, 32, 0}, KeyCase{"8.8.8.8:4660", Family::V4, exact, 0x1234, 32, 0},
-                    KeyCase{"8.8.8.8:4660/udp", Family::V4, exact | proto, 0x1234, 32, 17},
-                    KeyCase{"8.8.8.0/23:4660-4661/tcp", Family::V4, range | proto, 0, 23, 6},
-                    KeyCase{"8.8.8.0/23:1-65535", Family::V4, range, 0, 23, 0},
-                    KeyCase{"8.8.8.8:7-7", Family::V4, exact, 7, 32, 0}, KeyCase{"10.0.0.0/8/icmp", Family::V4, proto, 0, 8, 1},
-                    KeyCase{"10.0.0.0/8/58", Family::V4, proto, 0, 8, 58}, KeyCase{"10.0.0.0/8/0", Family::V4, proto, 0, 8, 0},
-                    KeyCase{"0.0.0.0/0", Family::V4, 0, 0, 0, 0}));
+INSTANTIATE_TEST_SUITE_P(V4, MemberKey,
+                         testing::Values(KeyCase{"8.8.8.8", Family::V4, 0, 0, 32, 0},
+                                         KeyCase{"8.8.8.8:4660", Family::V4, exact, 0x1234, 32, 0},
+                                         KeyCase{"8.8.8.8:4660/udp", Family::V4, exact | proto, 0x1234, 32, 17},
+                                         KeyCase{"8.8.8.0/23:4660-4661/tcp", Family::V4, range | proto, 0, 23, 6},
+                                         KeyCase{"8.8.8.0/23:1-65535", Family::V4, range, 0, 23, 0},
+                                         KeyCase{"8.8.8.8:7-7", Family::V4, exact, 7, 32, 0},
+                                         KeyCase{"10.0.0.0/8/icmp", Family::V4, proto, 0, 8, 1},
+                                         KeyCase{"10.0.0.0/8/58", Family::V4, proto, 0, 8, 58},
+                                         KeyCase{"10.0.0.0/8/0", Family::V4, proto, 0, 8, 0},
+                                         KeyCase{"0.0.0.0/0", Family::V4, 0, 0, 0, 0}));
 
-INSTANTIATE_TEST_SUITE_P(
-    V6, MemberKey,
-    testing::Values(KeyCase{"2001:db8::/33", Family::V6, v6, 0, 33, 0},
-                    KeyCase{"[2001:db8::1]:443", Family::V6, v6 | exact, 443, 128, 0},
-                    KeyCase{"[2001:db8::/32]:443-444/sctp", Family::V6, v6 | range | proto, 0, 32, 132},
-                    KeyCase{"2001:db8::/32/icmp", Family::V6, v6 | proto, 0, 32, 58},
-                    KeyCase{"2001:db8::/32/58", Family::V6, v6 | proto, 0, 32, 58},
-                    KeyCase{"::/0", Family::V6, v6, 0, 0, 0}));
+INSTANTIATE_TEST_SUITE_P(V6, MemberKey,
+                         testing::Values(KeyCase{"2001:db8::/33", Family::V6, v6, 0, 33, 0},
+                                         KeyCase{"[2001:db8::1]:443", Family::V6, v6 | exact, 443, 128, 0},
+                                         KeyCase{"[2001:db8::/32]:443-444/sctp", Family::V6, v6 | range | proto, 0, 32,
+                                                 132},
+                                         KeyCase{"2001:db8::/32/icmp", Family::V6, v6 | proto, 0, 32, 58},
+                                         KeyCase{"2001:db8::/32/58", Family::V6, v6 | proto, 0, 32, 58},
+                                         KeyCase{"::/0", Family::V6, v6, 0, 0, 0}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Any, MemberKey,
-    testing::Values(KeyCase{"any", Family::V4, 0, 0, 0, 0}, KeyCase{"any", Family::V6, v6, 0, 0, 0},
-                    KeyCase{"any:25/tcp", Family::V4, exact | proto, 25, 0, 6},
-                    KeyCase{"any:25/tcp", Family::V6, v6 | exact | proto, 25, 0, 6},
-                    KeyCase{"any/icmp", Family::V4, proto, 0, 0, 1}, KeyCase{"any/icmp", Family::V6, v6 | proto, 0, 0, 58},
-                    KeyCase{"any/58", Family::V4, proto, 0, 0, 58}, KeyCase{"any/58", Family::V6, v6 | proto, 0, 0, 58}));
+INSTANTIATE_TEST_SUITE_P(Any, MemberKey,
+                         testing::Values(KeyCase{"any", Family::V4, 0, 0, 0, 0},
+                                         KeyCase{"any", Family::V6, v6, 0, 0, 0},
+                                         KeyCase{"any:25/tcp", Family::V4, exact | proto, 25, 0, 6},
+                                         KeyCase{"any:25/tcp", Family::V6, v6 | exact | proto, 25, 0, 6},
+                                         KeyCase{"any/icmp", Family::V4, proto, 0, 0, 1},
+                                         KeyCase{"any/icmp", Family::V6, v6 | proto, 0, 0, 58},
+                                         KeyCase{"any/58", Family::V4, proto, 0, 0, 58},
+                                         KeyCase{"any/58", Family::V6, v6 | proto, 0, 0, 58}));
 
 TEST(MemberKey, HoldsTheAddressInNetworkOrder) {
   const egress_member_key key = member_key(1, destination("203.0.113.7:53"), Family::V4);
@@ -145,7 +149,8 @@ TEST(MemberKey, HoldsTheAddressInNetworkOrder) {
 }
 
 TEST(MemberKey, HoldsTheMaskedAddress) {
-  EXPECT_EQ(bytes_of(member_key(1, destination("203.0.113.255/25"), Family::V4).addr), network_bytes({203, 0, 113, 128}));
+  EXPECT_EQ(bytes_of(member_key(1, destination("203.0.113.255/25"), Family::V4).addr),
+            network_bytes({203, 0, 113, 128}));
 }
 
 TEST(MemberKey, OfAnyHasNoAddress) {
@@ -167,10 +172,18 @@ TEST(MemberKey, OfRangesIsTheSameWhateverThePorts) {
 // ---- ranks ----
 
 TEST(Shapes, AreOrderedByLengthThenMarkThenPortThenProtocol) {
-  const std::vector<egress_shape> want{
-      {EGRESS_KIND_MARK, 32, 0, 0}, {exact | proto, 32, 0, 0}, {exact, 32, 0, 0}, {range | proto, 32, 0, 0},
-      {range, 32, 0, 0},            {proto, 32, 0, 0},         {0, 32, 0, 0},     {EGRESS_KIND_MARK, 31, 0, 0},
-      {exact | proto, 31, 0, 0},    {0, 9, 0, 0},              {exact, 0, 0, 0},  {0, 0, 0, 0}};
+  const std::vector<egress_shape> want{{EGRESS_KIND_MARK, 32, 0, 0},
+                                       {exact | proto, 32, 0, 0},
+                                       {exact, 32, 0, 0},
+                                       {range | proto, 32, 0, 0},
+                                       {range, 32, 0, 0},
+                                       {proto, 32, 0, 0},
+                                       {0, 32, 0, 0},
+                                       {EGRESS_KIND_MARK, 31, 0, 0},
+                                       {exact | proto, 31, 0, 0},
+                                       {0, 9, 0, 0},
+                                       {exact, 0, 0, 0},
+                                       {0, 0, 0, 0}};
   for (std::size_t i = 0; i < want.size(); ++i) {
     for (std::size_t j = 0; j < want.size(); ++j) EXPECT_EQ(comes_before(want[i], want[j]), i < j) << i << " " << j;
   }
@@ -189,9 +202,9 @@ egress_rule record_of(std::string_view text, std::uint32_t id) {
 
 TEST(Rules, AreOrderedByTheRankOfTheContract) {
   const std::vector<egress_rule> want{
-      record_of("1.2.3.4:80/tcp", 9),     record_of("1.2.3.4:80", 8),       record_of("1.2.3.4:80-81/tcp", 7),
-      record_of("1.2.3.4:80-90/tcp", 6),  record_of("1.2.3.4:80-81", 5),    record_of("1.2.3.4:70-90", 4),
-      record_of("1.2.3.4:1-65535", 3),    record_of("1.2.3.4/tcp", 2),      record_of("1.2.3.4", 1),
+      record_of("1.2.3.4:80/tcp", 9),     record_of("1.2.3.4:80", 8),         record_of("1.2.3.4:80-81/tcp", 7),
+      record_of("1.2.3.4:80-90/tcp", 6),  record_of("1.2.3.4:80-81", 5),      record_of("1.2.3.4:70-90", 4),
+      record_of("1.2.3.4:1-65535", 3),    record_of("1.2.3.4/tcp", 2),        record_of("1.2.3.4", 1),
       record_of("1.2.3.0/24:80/tcp", 10), record_of("1.2.3.0/24:80/tcp", 11), record_of("any", 1)};
   for (std::size_t i = 0; i < want.size(); ++i) {
     for (std::size_t j = 0; j < want.size(); ++j) EXPECT_EQ(comes_before(want[i], want[j]), i < j) << i << " " << j;
@@ -367,13 +380,15 @@ TEST_P(DamagedRecord, IsRefusedWithItsCause) {
   const auto rule = decode_rule(record);
   ASSERT_FALSE(rule);
   EXPECT_EQ(rule.error().kind, ErrorKind::Failed);
-  EXPECT_NE(rule.error().message().find("its record in the kernel is damaged: " + GetParam().message), std::string::npos)
+  EXPECT_NE(rule.error().message().find("its record in the kernel is damaged: " + GetParam().message),
+            std::string::npos)
       << rule.error().message();
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, DamagedRecord,
-    testing::Values(DamageCase{[](egress_rule& r) { r = {}; }, "no id"}, DamageCase{[](egress_rule& r) { r.id = 0; }, "no id"},
+    testing::Values(DamageCase{[](egress_rule& r) { r = {}; }, "no id"},
+                    DamageCase{[](egress_rule& r) { r.id = 0; }, "no id"},
                     DamageCase{[](egress_rule& r) { r.action = 0; }, "action 0"},
                     DamageCase{[](egress_rule& r) { r.action = 5; }, "action 5"},
                     DamageCase{[](egress_rule& r) { r.flags = EGRESS_RULE_PROTO; }, "no address family"},
@@ -433,8 +448,9 @@ TEST(DoorRule, HasNoEndOnlyWithTheGreatestTtl) {
 TEST(DoorRule, EndsAtTheEndOfTheClockAndDoesNotWrap) {
   drop_config config = entry();
   config.ttl = DROP_CONFIG_NO_END - 1;
-  for (const std::uint64_t created : {0xFFFFFFFFFFFFFFFFull, 0xFFFFFFFFFFFFFFFFull - 1'000'000'000, 0x8000000000000000ull,
-                                      0x7FFFFFFFFFFFFFFFull, 0x7FFFFFFFFFFFFFFFull - 1'000'000'000}) {
+  for (const std::uint64_t created :
+       {0xFFFFFFFFFFFFFFFFull, 0xFFFFFFFFFFFFFFFFull - 1'000'000'000, 0x8000000000000000ull, 0x7FFFFFFFFFFFFFFFull,
+        0x7FFFFFFFFFFFFFFFull - 1'000'000'000}) {
     config.created_at = created;
     EXPECT_EQ(decode_door(config).expires_at, (BootTime{nanoseconds::max()})) << created;
     EXPECT_GE(decode_door(config).created_at.since_boot, nanoseconds::max() - 1s) << created;
@@ -451,7 +467,8 @@ TEST(DoorRule, KnowsTheCanary) {
 
 TEST(DoorRule, SurvivesEncodeAndDecode) {
   for (const char* const text : {"8.8.4.4", "8.8.4.4:1", "255.255.255.255:65535", "0.0.0.0"}) {
-    for (const std::optional<BootTime> end : {std::optional<BootTime>{}, std::optional{BootTime{5s}}, std::optional{BootTime{99s}}}) {
+    for (const std::optional<BootTime> end :
+         {std::optional<BootTime>{}, std::optional{BootTime{5s}}, std::optional{BootTime{99s}}}) {
       const DoorRule rule{CgroupId{0x1122334455667788}, destination(text), BootTime{5s}, end, true};
       const auto config = encode_door(rule);
       ASSERT_TRUE(config) << config.error().message();
@@ -497,8 +514,9 @@ TEST_P(UnspeakableDoorRule, IsRefusedWithItsCause) {
 
 INSTANTIATE_TEST_SUITE_P(Texts, UnspeakableDoorRule,
                          testing::Values(std::pair{"any", "not one IPv4 address"}, std::pair{"any:53", "not one IPv4"},
-                                         std::pair{"10.0.0.0/8", "not one IPv4"}, std::pair{"10.0.0.0/31", "not one IPv4"},
-                                         std::pair{"::1", "not one IPv4"}, std::pair{"8.8.8.8:1-2", "a range of ports"},
+                                         std::pair{"10.0.0.0/8", "not one IPv4"},
+                                         std::pair{"10.0.0.0/31", "not one IPv4"}, std::pair{"::1", "not one IPv4"},
+                                         std::pair{"8.8.8.8:1-2", "a range of ports"},
                                          std::pair{"8.8.8.8:53/udp", "a protocol"},
                                          std::pair{"8.8.8.8/icmp", "a protocol"}));
 

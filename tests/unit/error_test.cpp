@@ -17,7 +17,8 @@ Error error_of(std::string operation, std::string object, std::string cause, std
 }
 
 TEST(Error, ReadsOperationObjectCauseRemedy) {
-  const Error error{ErrorKind::NotFound, "add rule", "id 4711", "no such cgroup", "rules for future cgroups: unit NAME"};
+  const Error error{ErrorKind::NotFound, "add rule", "id 4711", "no such cgroup",
+                    "rules for future cgroups: unit NAME"};
   EXPECT_EQ(error.message(), "add rule: id 4711: no such cgroup (rules for future cgroups: unit NAME)");
 }
 
@@ -28,7 +29,9 @@ TEST(Error, LeavesOutEmptyParts) {
   EXPECT_EQ((error_of("load", "", "", "try again").message()), "load (try again)");
 }
 
-TEST(Error, ToldByItsRemedyAloneHasNoParentheses) { EXPECT_EQ(error_of("", "", "", "try again").message(), "try again"); }
+TEST(Error, ToldByItsRemedyAloneHasNoParentheses) {
+  EXPECT_EQ(error_of("", "", "", "try again").message(), "try again");
+}
 
 TEST(Error, EscapesControlCharactersInEveryPart) {
   const Error error{ErrorKind::Failed, "a\x1b[2J", "b\rc", "d\x07", "e\x9b"};
@@ -45,7 +48,9 @@ TEST(Error, KeepsTheLinesOfACause) {
             "p.yaml:1:2: bad\np.yaml:3:4: \\x1bworse");
 }
 
-TEST(Error, GetsAnOperationOnTheWayUp) { EXPECT_EQ(error_of("", "", "gone", "").in("add rule").message(), "add rule: gone"); }
+TEST(Error, GetsAnOperationOnTheWayUp) {
+  EXPECT_EQ(error_of("", "", "gone", "").in("add rule").message(), "add rule: gone");
+}
 
 TEST(Error, KeepsTheOperationItHas) {
   EXPECT_EQ((error_of("open map", "", "gone", "").in("add rule").message()), "open map: gone");
@@ -106,20 +111,20 @@ INSTANTIATE_TEST_SUITE_P(
                     EscapeCase{std::string("a\0b", 3), R"(a\x00b)"}, EscapeCase{"\x1b[31m", R"(\x1b[31m)"},
                     EscapeCase{"\t\n\r", R"(\x09\x0a\x0d)"}, EscapeCase{"\x7f", R"(\x7f)"},
                     EscapeCase{"\u00e9\u20ac\U0001f600", "\u00e9\u20ac\U0001f600"},
-                    EscapeCase{"\xc2\x9b", R"(\xc2\x9b)"},                      // C1: CSI
-                    EscapeCase{"\u202eabc", R"(\xe2\x80\xaeabc)"},              // right-to-left override
-                    EscapeCase{"\u2028", R"(\xe2\x80\xa8)"},                    // line separator
-                    EscapeCase{"\u2066\u061c", R"(\xe2\x81\xa6\xd8\x9c)"},      // isolates, letter mark
-                    EscapeCase{"\xff\xfe", R"(\xff\xfe)"},                      // never in UTF-8
-                    EscapeCase{"\xc0\xaf", R"(\xc0\xaf)"},                      // overlong '/'
-                    EscapeCase{"\xe0\x80\xaf", R"(\xe0\x80\xaf)"},              // overlong, three bytes
-                    EscapeCase{"\xf0\x80\x80\xaf", R"(\xf0\x80\x80\xaf)"},      // overlong, four bytes
-                    EscapeCase{"\xed\xa0\x80", R"(\xed\xa0\x80)"},              // surrogate
-                    EscapeCase{"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},      // beyond U+10FFFF
-                    EscapeCase{"\xf5\x80\x80\x80", R"(\xf5\x80\x80\x80)"},      // no such first byte
-                    EscapeCase{"a\xe2\x82", R"(a\xe2\x82)"},                    // cut off
-                    EscapeCase{"\xe2\x82z", R"(\xe2\x82z)"},                    // broken off
-                    EscapeCase{"\x80z", R"(\x80z)"}));                          // begins in the middle
+                    EscapeCase{"\xc2\x9b", R"(\xc2\x9b)"},                  // C1: CSI
+                    EscapeCase{"\u202eabc", R"(\xe2\x80\xaeabc)"},          // right-to-left override
+                    EscapeCase{"\u2028", R"(\xe2\x80\xa8)"},                // line separator
+                    EscapeCase{"\u2066\u061c", R"(\xe2\x81\xa6\xd8\x9c)"},  // isolates, letter mark
+                    EscapeCase{"\xff\xfe", R"(\xff\xfe)"},                  // never in UTF-8
+                    EscapeCase{"\xc0\xaf", R"(\xc0\xaf)"},                  // overlong '/'
+                    EscapeCase{"\xe0\x80\xaf", R"(\xe0\x80\xaf)"},          // overlong, three bytes
+                    EscapeCase{"\xf0\x80\x80\xaf", R"(\xf0\x80\x80\xaf)"},  // overlong, four bytes
+                    EscapeCase{"\xed\xa0\x80", R"(\xed\xa0\x80)"},          // surrogate
+                    EscapeCase{"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},  // beyond U+10FFFF
+                    EscapeCase{"\xf5\x80\x80\x80", R"(\xf5\x80\x80\x80)"},  // no such first byte
+                    EscapeCase{"a\xe2\x82", R"(a\xe2\x82)"},                // cut off
+                    EscapeCase{"\xe2\x82z", R"(\xe2\x82z)"},                // broken off
+                    EscapeCase{"\x80z", R"(\x80z)"}));                      // begins in the middle
 
 TEST(Quote, LeavesShortTextWhole) { EXPECT_EQ(quote(std::string(60, 'x')), std::string(60, 'x')); }
 

@@ -35,7 +35,8 @@ TEST_P(BadAction, IsRefusedWithTheListOfActions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Texts, BadAction,
-                         testing::Values("", "Drop", "drop ", "dro", "dropp", "deny", "none", std::string("drop\0", 5)));
+                         testing::Values("", "Drop", "drop ", "dro", "dropp", "deny", "none",
+                                         std::string("drop\0", 5)));
 
 TEST(Subject, IsPrintedWithItsKind) {
   EXPECT_EQ(format(Subject{Subject::Kind::Path, "/app", Subject::Scope::Subtree}), "cgroup /app");
@@ -78,17 +79,18 @@ TEST_P(CgroupPath, IsMadeCanonical) {
 }
 
 const std::string longest_name(255, 'n');
-const std::string longest_path = "/" + longest_name + "/" + longest_name + "/" + longest_name + "/" + std::string(254, 'n');
+const std::string longest_path =
+    "/" + longest_name + "/" + longest_name + "/" + longest_name + "/" + std::string(254, 'n');
 
 INSTANTIATE_TEST_SUITE_P(
     Texts, CgroupPath,
     testing::Values(PathCase{"/", "/"}, PathCase{"//", "/"}, PathCase{"app", "/app"}, PathCase{"/app", "/app"},
                     PathCase{"/app/", "/app"}, PathCase{"app/", "/app"}, PathCase{"//a///b//", "/a/b"},
                     PathCase{"system.slice/x.service", "/system.slice/x.service"}, PathCase{"/...", "/..."},
-                    PathCase{"/.a/..b/c..", "/.a/..b/c.."}, PathCase{"/a b", "/a b"}, PathCase{"/x (deleted)", "/x (deleted)"},
-                    PathCase{"/\x1b[2J\xff", "/\x1b[2J\xff"}, PathCase{"/a\\x2db", "/a\\x2db"},
-                    PathCase{longest_name, "/" + longest_name}, PathCase{longest_path, longest_path},
-                    PathCase{longest_path + "///", longest_path}));
+                    PathCase{"/.a/..b/c..", "/.a/..b/c.."}, PathCase{"/a b", "/a b"},
+                    PathCase{"/x (deleted)", "/x (deleted)"}, PathCase{"/\x1b[2J\xff", "/\x1b[2J\xff"},
+                    PathCase{"/a\\x2db", "/a\\x2db"}, PathCase{longest_name, "/" + longest_name},
+                    PathCase{longest_path, longest_path}, PathCase{longest_path + "///", longest_path}));
 
 struct BadPathCase {
   std::string text;
@@ -108,9 +110,10 @@ INSTANTIATE_TEST_SUITE_P(
     Texts, BadCgroupPath,
     testing::Values(BadPathCase{"", "an empty cgroup path (the root of the enforced subtree is /)"},
                     BadPathCase{".", ". cannot be part of a cgroup path"}, BadPathCase{"/app/.", ". cannot be part"},
-                    BadPathCase{"..", ".. cannot be part of a cgroup path"}, BadPathCase{"../../etc", "../../etc: .. cannot"},
-                    BadPathCase{"/a/../b", ".. cannot be part"}, BadPathCase{"/a/..", ".. cannot be part"},
-                    BadPathCase{"/a/./b", ". cannot be part"}, BadPathCase{"/a\nb", R"(/a\x0ab: no cgroup name holds)"},
+                    BadPathCase{"..", ".. cannot be part of a cgroup path"},
+                    BadPathCase{"../../etc", "../../etc: .. cannot"}, BadPathCase{"/a/../b", ".. cannot be part"},
+                    BadPathCase{"/a/..", ".. cannot be part"}, BadPathCase{"/a/./b", ". cannot be part"},
+                    BadPathCase{"/a\nb", R"(/a\x0ab: no cgroup name holds)"},
                     BadPathCase{std::string("/a\0b", 4), R"(/a\x00b: no cgroup name holds)"},
                     BadPathCase{longest_name + "n", "... is 256 bytes long (a cgroup name has at most 255 bytes)"},
                     BadPathCase{longest_path + "/n", "the path is 1025 bytes long (at most 1023)"},

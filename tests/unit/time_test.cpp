@@ -36,20 +36,22 @@ TEST_P(TimeText, IsReadToTheNanosecond) {
 INSTANTIATE_TEST_SUITE_P(
     Moments, TimeText,
     testing::Values(TimeCase{"1970-01-01T00:00:00Z", 0}, TimeCase{"2026-11-23T21:53:29Z", 1795470809},
-                    TimeCase{"2026-11-23T22:53:29+01:00", 1795470809}, TimeCase{"2026-11-23T16:23:29-05:30", 1795470809},
-                    TimeCase{"2026-11-24T21:52:29+23:59", 1795470809}, TimeCase{"2026-11-23T21:53:29-00:00", 1795470809},
-                    TimeCase{"2026-11-23t21:53:29z", 1795470809}, TimeCase{"2000-02-29T12:00:00Z", 951825600},
-                    TimeCase{"2024-02-29T00:00:00Z", 1709164800}, TimeCase{"2038-01-19T03:14:08Z", 2147483648},
-                    TimeCase{"1969-12-31T23:59:59Z", -1}, TimeCase{"1970-01-01T00:00:00+00:01", -60},
-                    TimeCase{"2026-12-31T23:59:59Z", 1798761599}, TimeCase{"2100-03-01T00:00:00Z", 4107542400}));
+                    TimeCase{"2026-11-23T22:53:29+01:00", 1795470809},
+                    TimeCase{"2026-11-23T16:23:29-05:30", 1795470809},
+                    TimeCase{"2026-11-24T21:52:29+23:59", 1795470809},
+                    TimeCase{"2026-11-23T21:53:29-00:00", 1795470809}, TimeCase{"2026-11-23t21:53:29z", 1795470809},
+                    TimeCase{"2000-02-29T12:00:00Z", 951825600}, TimeCase{"2024-02-29T00:00:00Z", 1709164800},
+                    TimeCase{"2038-01-19T03:14:08Z", 2147483648}, TimeCase{"1969-12-31T23:59:59Z", -1},
+                    TimeCase{"1970-01-01T00:00:00+00:01", -60}, TimeCase{"2026-12-31T23:59:59Z", 1798761599},
+                    TimeCase{"2100-03-01T00:00:00Z", 4107542400}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Fractions, TimeText,
-    testing::Values(TimeCase{"1970-01-01T00:00:01.5Z", 1, 500'000'000}, TimeCase{"1970-01-01T00:00:01.000000001Z", 1, 1},
-                    TimeCase{"1970-01-01T00:00:01.25+00:00", 1, 250'000'000},
-                    TimeCase{"1970-01-01T00:00:01.123456789Z", 1, 123'456'789},
-                    TimeCase{"1970-01-01T00:00:01.9999999999999999999999999Z", 1, 999'999'999},
-                    TimeCase{"1970-01-01T00:00:01.0Z", 1, 0}));
+INSTANTIATE_TEST_SUITE_P(Fractions, TimeText,
+                         testing::Values(TimeCase{"1970-01-01T00:00:01.5Z", 1, 500'000'000},
+                                         TimeCase{"1970-01-01T00:00:01.000000001Z", 1, 1},
+                                         TimeCase{"1970-01-01T00:00:01.25+00:00", 1, 250'000'000},
+                                         TimeCase{"1970-01-01T00:00:01.123456789Z", 1, 123'456'789},
+                                         TimeCase{"1970-01-01T00:00:01.9999999999999999999999999Z", 1, 999'999'999},
+                                         TimeCase{"1970-01-01T00:00:01.0Z", 1, 0}));
 
 struct BadCase {
   std::string text;
@@ -85,33 +87,37 @@ INSTANTIATE_TEST_SUITE_P(
                     BadCase{"2026-01-01T00:00:00-00:60", "minute of the offset 60 is not between 0 and 59"},
                     BadCase{"0000-01-01T00:00:00Z", "year 0000 is not between 1678 and 2261"},
                     BadCase{"9999-12-31T23:59:59Z", "year 9999 is not between 1678 and 2261"},
-                    BadCase{"2262-01-01T00:00:00Z", "year 2262 is not"}, BadCase{"1677-12-31T00:00:00Z", "year 1677 is not"}));
+                    BadCase{"2262-01-01T00:00:00Z", "year 2262 is not"},
+                    BadCase{"1677-12-31T00:00:00Z", "year 1677 is not"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Forms, BadTime,
-    testing::Values(BadCase{"", "the year needs 4 digits"}, BadCase{"tomorrow", "the year needs 4 digits"},
-                    BadCase{"26-11-23T21:53:29Z", "the year needs 4 digits"}, BadCase{"2026", "- is missing"},
-                    BadCase{"2026-11-23", "T is missing"}, BadCase{"2026-1-23T21:53:29Z", "the month needs 2 digits"},
-                    BadCase{"2026-11-3T21:53:29Z", "the day needs 2 digits"},
-                    BadCase{"2026/11/23T21:53:29Z", "- is missing"}, BadCase{"2026-11-23 21:53:29Z", "T is missing"},
-                    BadCase{"2026-11-23T21:53Z", ": is missing"}, BadCase{"2026-11-23T21:53:29", "Z or an offset such as"},
-                    BadCase{"2026-11-23T1:53:29Z", "the hour needs 2 digits"}, BadCase{"20261123T215329Z", "- is missing"},
-                    BadCase{"2026-11-23T21:53:29.Z", "digits are missing behind the point"},
-                    BadCase{"2026-11-23T21:53:29,5Z", "+ is missing"}, BadCase{"2026-11-23T21:53:29+0100", ": is missing"},
-                    BadCase{"2026-11-23T21:53:29+01", ": is missing"}, BadCase{"2026-11-23T21:53:29+1:00", "the hour of the offset needs"},
-                    BadCase{"2026-11-23T21:53:29UTC", "+ is missing"}, BadCase{"2026-11-23T21:53:29Zx", "x cannot follow a time"},
-                    BadCase{"2026-11-23T21:53:29Z+01:00", "cannot follow a time"},
-                    BadCase{"+2026-11-23T21:53:29Z", "the year needs 4 digits"}, BadCase{"-026-11-23T21:53:29Z", "the year needs"},
-                    BadCase{"2026-+1-23T21:53:29Z", "the month needs 2 digits"}, BadCase{"1795470809", "- is missing"}));
+    testing::Values(
+        BadCase{"", "the year needs 4 digits"}, BadCase{"tomorrow", "the year needs 4 digits"},
+        BadCase{"26-11-23T21:53:29Z", "the year needs 4 digits"}, BadCase{"2026", "- is missing"},
+        BadCase{"2026-11-23", "T is missing"}, BadCase{"2026-1-23T21:53:29Z", "the month needs 2 digits"},
+        BadCase{"2026-11-3T21:53:29Z", "the day needs 2 digits"}, BadCase{"2026/11/23T21:53:29Z", "- is missing"},
+        BadCase{"2026-11-23 21:53:29Z", "T is missing"}, BadCase{"2026-11-23T21:53Z", ": is missing"},
+        BadCase{"2026-11-23T21:53:29", "Z or an offset such as"},
+        BadCase{"2026-11-23T1:53:29Z", "the hour needs 2 digits"}, BadCase{"20261123T215329Z", "- is missing"},
+        BadCase{"2026-11-23T21:53:29.Z", "digits are missing behind the point"},
+        BadCase{"2026-11-23T21:53:29,5Z", "+ is missing"}, BadCase{"2026-11-23T21:53:29+0100", ": is missing"},
+        BadCase{"2026-11-23T21:53:29+01", ": is missing"},
+        BadCase{"2026-11-23T21:53:29+1:00", "the hour of the offset needs"},
+        BadCase{"2026-11-23T21:53:29UTC", "+ is missing"}, BadCase{"2026-11-23T21:53:29Zx", "x cannot follow a time"},
+        BadCase{"2026-11-23T21:53:29Z+01:00", "cannot follow a time"},
+        BadCase{"+2026-11-23T21:53:29Z", "the year needs 4 digits"}, BadCase{"-026-11-23T21:53:29Z", "the year needs"},
+        BadCase{"2026-+1-23T21:53:29Z", "the month needs 2 digits"}, BadCase{"1795470809", "- is missing"}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Characters, BadTime,
-    testing::Values(BadCase{" 2026-11-23T21:53:29Z", "the year needs 4 digits"},
-                    BadCase{"2026-11-23T21:53:29Z ", "cannot follow a time"},
-                    BadCase{"2026-11-23T21:53:29Z\n", R"(\x0a cannot follow a time)"},
-                    BadCase{std::string("2026-11-23T21:53:29Z\0", 21), R"(\x00 cannot follow a time)"},
-                    BadCase{std::string(70000, '2'), std::string(60, '2') + "...: "},
-                    BadCase{"2026-11-23T21:53:29Z" + std::string(70000, 'x'), std::string(60, 'x') + "... cannot follow"}));
+INSTANTIATE_TEST_SUITE_P(Characters, BadTime,
+                         testing::Values(BadCase{" 2026-11-23T21:53:29Z", "the year needs 4 digits"},
+                                         BadCase{"2026-11-23T21:53:29Z ", "cannot follow a time"},
+                                         BadCase{"2026-11-23T21:53:29Z\n", R"(\x0a cannot follow a time)"},
+                                         BadCase{std::string("2026-11-23T21:53:29Z\0", 21),
+                                                 R"(\x00 cannot follow a time)"},
+                                         BadCase{std::string(70000, '2'), std::string(60, '2') + "...: "},
+                                         BadCase{"2026-11-23T21:53:29Z" + std::string(70000, 'x'),
+                                                 std::string(60, 'x') + "... cannot follow"}));
 
 TEST(Time, IsPrintedInUtcWithWholeSeconds) {
   EXPECT_EQ(format_time(system_clock::time_point{}), "1970-01-01T00:00:00Z");
