@@ -20,9 +20,7 @@ Fit fit_protocol(const Destination& rule, const Flow& flow) {
   if (!rule.protocol) return protocol::has_ports(flow.protocol) ? Fit::Yes : Fit::No;
   const bool icmp_of_ipv6 = *rule.protocol == protocol::icmp && flow.destination.family == Family::V6;
   const std::uint8_t wanted = icmp_of_ipv6 ? protocol::icmpv6 : *rule.protocol;
-  // A rule that names 58 means ICMPv6, which IPv4 does not carry.
-  const bool other_family = *rule.protocol == protocol::icmpv6 && flow.destination.family == Family::V4;
-  return flow.protocol == wanted && !other_family ? Fit::Yes : Fit::No;
+  return flow.protocol == wanted ? Fit::Yes : Fit::No;
 }
 
 Fit fit_ports(const Destination& rule, const Flow& flow) {

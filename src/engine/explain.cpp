@@ -5,6 +5,7 @@
 
 #include "core/evaluate.hpp"
 #include "engine/engine.hpp"
+#include "engine/explain.hpp"
 #include "engine/snapshot.hpp"
 
 /// Judges a flow by names, as they were given, and not by the bindings that the datapath uses: where both
@@ -115,6 +116,10 @@ const Rule* find_rule(const std::vector<JudgedSet>& sets, RuleId id) {
 }
 
 }  // namespace
+
+std::vector<JudgedSet> judged_sets(const Snapshot& snapshot, const World& world, const std::string& leaf) {
+  return order_of(stations_of(snapshot, world, leaf));
+}
 
 Result<Explanation> Engine::explain(const Subject& subject, const Destination& destination) const {
   if (!destination.prefix || destination.prefix->length != destination.prefix->address.bits()) {

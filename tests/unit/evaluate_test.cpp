@@ -192,11 +192,11 @@ TEST(Evaluate, MatchesIcmpInBothFamilies) {
   EXPECT_FALSE(drops("any/icmp", Ipv6().raw(1, {})));
 }
 
-TEST(Evaluate, MatchesProtocol58InIpv6Only) {
+TEST(Evaluate, TakesANumberAsItStandsInEitherFamily) {
   Rule icmpv6 = drop(7, "any");
   icmpv6.destination.protocol = protocol::icmpv6;
   EXPECT_EQ(judge({icmpv6}, Ipv6().icmpv6(128)).verdict, Verdict::Drop);
-  EXPECT_EQ(judge({icmpv6}, Ipv4().raw(58, {})).verdict, Verdict::Pass);
+  EXPECT_EQ(judge({icmpv6}, Ipv4().raw(58, {})).verdict, Verdict::Drop);
   EXPECT_EQ(judge({icmpv6}, Ipv4().icmp(8)).verdict, Verdict::Pass);
 }
 
