@@ -98,6 +98,22 @@ Lab::Lab() {
   ChildPlace outside;
   outside.netns = network_->client();
   witness_ = std::make_unique<Actor>(Actor::start(outside));
+  wait_for_wire();
+}
+
+/// A device that was just set up loses what is sent until the kernel has noticed its carrier, which it does on a
+/// work queue.
+void Lab::wait_for_wire() const {
+  const Endpoint to{"192.0.2.2", marker_port};
+  const SocketHandle socket = witness_->udp(to);
+  for (int tries = 0; tries < 200; ++tries) {
+    (void)witness_->send_to(socket, to, 1);
+    if (peer_->wait_for({to.address, to.port, IPPROTO_UDP, {}}, 1, std::chrono::milliseconds(50))) {
+      witness_->close(socket);
+      return;
+    }
+  }
+  require(false, "reach the peer");
 }
 
 Lab::~Lab() {

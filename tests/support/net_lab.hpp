@@ -61,6 +61,7 @@ class Lab {
  private:
   void mount_bpffs() const;
   void start_janitor();
+  void wait_for_wire() const;
 
   std::string directory_;
   std::string pin_dir_;

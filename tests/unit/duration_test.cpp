@@ -146,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(Values, PrintedDuration,
                                          PrintCase{nanoseconds::max(), "106751d23h"}));
 
 TEST(Duration, PrintedIsNeverLongerThanItIs) {
-  for (nanoseconds value = 1ms; value < longest_lifetime; value += value / 7 + 1ms) {
+  for (nanoseconds value = 20ms; value < longest_lifetime; value += value / 7 + 1ms) {
     const std::string text = format_duration(value);
     if (text.find('.') != std::string::npos) continue;  // tenths of a second are for readers
     const auto read = parse_duration(text);
