@@ -20,6 +20,7 @@ namespace egress::test {
 namespace {
 
 constexpr std::uint16_t marker_port = 9;
+constexpr std::uint16_t probe_port = 10;  ///< not the markers': a late probe must not pass for one
 
 /// Mounts of this process are seen by it and its children only, and gone with them.
 void leave_mount_namespace() {
@@ -95,6 +96,7 @@ Lab::Lab() {
   network_ = std::make_unique<Network>();
   peer_ = std::make_unique<Peer>(Peer::start(network_->peer(), Network::peer_device));
   peer_->take_datagrams(marker_port);
+  peer_->take_datagrams(probe_port);
   ChildPlace outside;
   outside.netns = network_->client();
   witness_ = std::make_unique<Actor>(Actor::start(outside));
@@ -104,7 +106,7 @@ Lab::Lab() {
 /// A device that was just set up loses what is sent until the kernel has noticed its carrier, which it does on a
 /// work queue.
 void Lab::wait_for_wire() const {
-  const Endpoint to{"192.0.2.2", marker_port};
+  const Endpoint to{"192.0.2.2", probe_port};
   const SocketHandle socket = witness_->udp(to);
   for (int tries = 0; tries < 200; ++tries) {
     (void)witness_->send_to(socket, to, 1);
