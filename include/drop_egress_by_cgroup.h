@@ -86,8 +86,8 @@ enum egress_chain {
 
 /*
  * `rules` (array, mmapable): the rule with id I stands at I % max_entries. A record
- * with id 0 is free. Written by the library only, except that a sweep clears `id`
- * and unlinks. `id` is stored last when a rule is written and cleared first when it
+ * with id 0 is free. Written by the library only, except that a sweep unlinks and
+ * clears what is over and settles an elapsed trial. `id` is stored last when a rule is written and cleared first when it
  * goes, so a reader who finds the id it followed has found the rule.
  *
  * A rule is visible to a packet that read control.epoch as E iff
@@ -151,8 +151,8 @@ struct egress_counter {
 /* ---- 3. Sets: the rules of one subject in one policy ---- */
 
 #define EGRESS_SHAPES_MAX 96   /* shapes of one list */
-#define EGRESS_STEPS_MAX 256   /* rules of one chain, sets of one name */
-#define EGRESS_SETS_OF_PACKET 24 /* names with rules (anchors) on the way from a cgroup to the root */
+#define EGRESS_STEPS_MAX 256   /* rules of one chain */
+#define EGRESS_SETS_OF_PACKET 24 /* names with rules on the way from a cgroup to the root; also the sets of one name */
 #define EGRESS_LEVELS_MAX 32   /* levels below the root of the enforced subtree, the root included */
 
 /* A run of `shapes` entries; one aligned 8-byte store replaces it. */
@@ -263,15 +263,15 @@ enum egress_maintenance {
 };
 
 /*
- * `control` (array of one, mmapable). Every change of rules ends in one store to
- * `epoch`; a packet reads it once.
+ * `control` (array of one, mmapable). Rules come and go by one store to
+ * `epoch`; a packet reads it once. The deadline of a rule that stays is a store of its own.
  */
 struct egress_control {
 	__u32 epoch;          /* library */
 	__u32 next_id;        /* library: ids below were given out; starts at 1 */
 	__u32 next_node;      /* library; starts at 2 */
 	__u32 pending;        /* library: epoch of the change under way, 0 = none */
-	__u64 trial_deadline; /* library: see EGRESS_RULE_TRIAL_*; EGRESS_FOREVER = confirmed or none */
+	__u64 trial_deadline; /* library, and a sweep that settles an elapsed trial; EGRESS_FOREVER = confirmed or none */
 	__u64 next_deadline;  /* nothing ends before; library lowers, sweep raises; both hold `maintenance` */
 	__u64 lease_until;    /* library: a holder of `maintenance` that is silent for longer has lost it */
 	__u32 maintenance;    /* enum egress_maintenance; compare-and-swap */
@@ -290,7 +290,7 @@ enum egress_reason {
 	EGRESS_REASON_FRAGMENT,        /* judged without ports: not the first fragment */
 	EGRESS_REASON_EXEMPT,          /* passed: neighbour discovery or MLD */
 	EGRESS_REASON_LIMIT,           /* dropped: more sets or steps than the bounds above */
-	EGRESS_REASON_TORN,            /* dropped: a rule changed hands again and again while it was read */
+	EGRESS_REASON_TORN,            /* dropped: judged again and again, each time disturbed by a run that interrupted it */
 	EGRESS_REASONS, /* how many */
 };
 
