@@ -10,6 +10,35 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+/* First: a kernel that takes no programs of this type says so before it has verified the others. */
+
+/* Run by the loader: starts the sweep timer, or hands it to this program after an upgrade. */
+SEC("syscall")
+int egress_arm(void *ctx)
+{
+	__u32 zero = 0;
+	struct sweeper *value = bpf_map_lookup_elem(&sweeper, &zero);
+
+	if (!value)
+		return 1;
+	bpf_timer_init(&value->timer, &sweeper, CLOCK_BOOTTIME); /* -EBUSY: there is one already */
+	if (bpf_timer_set_callback(&value->timer, on_timer))
+		return 2;
+	return bpf_timer_start(&value->timer, 0, 0) ? 3 : 0;
+}
+
+/* Run by the library: the kernel's boot clock, whatever time namespace the caller is in. */
+SEC("syscall")
+int egress_clock(void *ctx)
+{
+	struct egress_control *control = the_control();
+
+	if (!control)
+		return 1;
+	control->clock = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
 #define SKB_DROP 0
 #define SKB_PASS 1
 #define CALL_EPERM 0
@@ -153,8 +182,9 @@ int egress_skb(struct __sk_buff *skb)
 
 /*
  * ctx->sk as a plain number: through a map it loses its type, and BPF_CORE_READ may
- * follow it. Per CPU; whoever interrupts between store and load does not matter,
- * since the value is read back from the register where the compiler can see it.
+ * follow it. Per CPU, but not safe against preemption: a task that makes such a call on
+ * this CPU between store and load leaves its own socket here, and this call is judged by
+ * that one's cgroup. The packet hook is not concerned.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -174,16 +204,26 @@ static __always_inline struct sock *sock_of(struct bpf_sock_addr *ctx)
 	return (struct sock *)*(volatile __u64 *)slot;
 }
 
+/* Two functions: see ancestor_before_6_1. */
+static __noinline __u64 cgroup_before_5_15(struct sock *sk)
+{
+	struct sock_cgroup_data *data = &sk->sk_cgrp_data;
+	__u64 value = BPF_CORE_READ((struct sock_cgroup_data___before_5_15 *)data, val);
+
+	return value & 1 ? 0 : value; /* odd: the host uses net_cls or net_prio */
+}
+
+static __noinline __u64 cgroup_since_5_15(struct sock *sk)
+{
+	return (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+}
+
 /* The cgroup the socket was made in; never that of the current task. */
 static __always_inline struct cgroup *cgroup_of(struct sock *sk)
 {
-	struct sock_cgroup_data *data = &sk->sk_cgrp_data;
-	__u64 value;
-
-	if (bpf_core_field_exists(data->cgroup))
-		return BPF_CORE_READ(data, cgroup);
-	value = BPF_CORE_READ((struct sock_cgroup_data___before_5_15 *)data, val);
-	return value & 1 ? NULL : (struct cgroup *)value; /* odd: the host uses net_cls or net_prio */
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
+		return (struct cgroup *)cgroup_since_5_15(sk);
+	return (struct cgroup *)cgroup_before_5_15(sk);
 }
 
 /*
@@ -328,32 +368,5 @@ int BPF_PROG(egress_release, struct cgroup *cgroup)
 {
 	if (is_v2(cgroup))
 		forget_cgroup(cgroup);
-	return 0;
-}
-
-/* Run by the loader: starts the sweep timer, or hands it to this program after an upgrade. */
-SEC("syscall")
-int egress_arm(void *ctx)
-{
-	__u32 zero = 0;
-	struct sweeper *value = bpf_map_lookup_elem(&sweeper, &zero);
-
-	if (!value)
-		return 1;
-	bpf_timer_init(&value->timer, &sweeper, CLOCK_BOOTTIME); /* -EBUSY: there is one already */
-	if (bpf_timer_set_callback(&value->timer, on_timer))
-		return 2;
-	return bpf_timer_start(&value->timer, 0, 0) ? 3 : 0;
-}
-
-/* Run by the library: the kernel's boot clock, whatever time namespace the caller is in. */
-SEC("syscall")
-int egress_clock(void *ctx)
-{
-	struct egress_control *control = the_control();
-
-	if (!control)
-		return 1;
-	control->clock = bpf_ktime_get_boot_ns();
 	return 0;
 }

@@ -253,8 +253,8 @@ static __always_inline __u32 read_plain(struct __sk_buff *skb, struct flow *flow
 		ports = has_ports(data[9]);
 		return PACKED(ports * FLOW_PORTS, data[9], port & -ports);
 	}
-	if (data + IPV6_HEADER + PORTS_SIZE > end || data[0] >> 4 != 6 || is_extension(data[6]) ||
-	    data[6] == PROTO_ICMPV6)
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || data + IPV6_HEADER + PORTS_SIZE > end || data[0] >> 4 != 6 ||
+	    is_extension(data[6]) || data[6] == PROTO_ICMPV6)
 		return 0;
 	flow->addr[0] = *(__be32 *)(data + 24);
 	flow->addr[1] = *(__be32 *)(data + 28);

@@ -24,6 +24,16 @@
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
+/*
+ * An index that is within its bounds already, in a way that every verifier can see: the one
+ * of 6.1 and before forgets what it knew of a 32-bit number when another is or-ed to it.
+ */
+static __always_inline __u32 bounded(__u32 index, __u32 mask)
+{
+	asm volatile("" : "+r"(index)); /* or the compiler leaves the mask out */
+	return index & mask;
+}
+
 struct kernfs_node {
 	const char *name;
 	__u64 id;

@@ -16,14 +16,18 @@
 /* egress_list, computed. */
 static __always_inline __u32 list_of(__u32 flags)
 {
-	return (flags & FLOW_V6) * EGRESS_LIST_V6 +
-	       ((flags / FLOW_PORTS_UNKNOWN | flags / FLOW_PROTO_UNKNOWN) & 1) * EGRESS_LIST_V4_MARK;
+	__u32 list = (flags & FLOW_V6) * EGRESS_LIST_V6 +
+		     ((flags / FLOW_PORTS_UNKNOWN | flags / FLOW_PROTO_UNKNOWN) & 1) * EGRESS_LIST_V4_MARK;
+
+	return bounded(list, EGRESS_LISTS - 1);
 }
 
 /* egress_chain, computed. */
 static __always_inline __u32 chain_of(__u32 kind)
 {
-	return (kind & EGRESS_KIND_V6) * EGRESS_CHAIN_V6 + (kind / EGRESS_KIND_MARK & 1) * EGRESS_CHAIN_V4_MARK;
+	__u32 chain = (kind & EGRESS_KIND_V6) * EGRESS_CHAIN_V6 + (kind / EGRESS_KIND_MARK & 1) * EGRESS_CHAIN_V4_MARK;
+
+	return bounded(chain, EGRESS_CHAINS - 1);
 }
 
 static __always_inline bool reached(__u32 epoch, __u32 mark)

@@ -75,7 +75,10 @@ static __always_inline __u64 packet_ancestor(struct __sk_buff *skb, __u32 depth)
 	return bpf_skb_ancestor_cgroup_id(skb, root_level + depth);
 }
 
-/* Its own function: where the field does not exist, this code must not be reached by the verifier. */
+/*
+ * Functions of their own: where a field does not exist, the verifier must not come to code that
+ * asks for its offset, and the compiler moves such code about.
+ */
 static __noinline __u64 ancestor_before_6_1(void *cgroup, __u32 level)
 {
 	__u64 id = 0;
@@ -85,20 +88,25 @@ static __noinline __u64 ancestor_before_6_1(void *cgroup, __u32 level)
 	return id;
 }
 
+static __noinline __u64 ancestor_since_6_1(void *cgroup, __u32 level)
+{
+	struct cgroup *ancestor = NULL;
+
+	cgroup += bpf_core_field_offset(struct cgroup, ancestors);
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), cgroup + level * sizeof(ancestor));
+	return BPF_CORE_READ(ancestor, kn, id);
+}
+
 /* The same of a cgroup. */
 static __always_inline __u64 cgroup_ancestor(struct cgroup *cgroup, __u32 depth)
 {
 	__u32 level = root_level + depth;
-	struct cgroup *ancestor = NULL;
-	void *at = cgroup;
 
 	if (level > (__u32)BPF_CORE_READ(cgroup, level))
 		return 0;
-	if (!bpf_core_field_exists(cgroup->ancestors))
-		return ancestor_before_6_1(cgroup, level);
-	at += bpf_core_field_offset(struct cgroup, ancestors);
-	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), at + level * sizeof(ancestor));
-	return BPF_CORE_READ(ancestor, kn, id);
+	if (bpf_core_field_exists(cgroup->ancestors))
+		return ancestor_since_6_1(cgroup, level);
+	return ancestor_before_6_1(cgroup, level);
 }
 
 static __always_inline struct cache_entry *cache_slot(__u64 id)

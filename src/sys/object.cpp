@@ -118,7 +118,7 @@ std::string reason_in_log(std::string_view log) {
   return reason;
 }
 
-/// Tries combinations of groups until one loads.
+/// Loads all groups, or those that this kernel takes.
 class ObjectLoading {
  public:
   ObjectLoading(const Object::Settings& settings, const MapFds& existing) : settings_(settings), existing_(existing) {
@@ -129,29 +129,25 @@ class ObjectLoading {
     Groups all;
     all.fill(true);
     Result<Object::Skeleton> skeleton = attempt(all);
-    if (!skeleton) skeleton = grow();
+    if (!skeleton) skeleton = without_what_is_refused();
     if (!skeleton) return std::move(skeleton).error();
     return Object(*std::move(skeleton), std::move(features_));
   }
 
  private:
-  /// From the packet hook alone, adds each group that loads together with those before it.
-  Result<Object::Skeleton> grow() {
-    Groups groups{};
-    groups[index_of(HookGroup::Packets)] = true;
-    Result<Object::Skeleton> best = attempt(groups);
+  /// The packet hook, with each group that loads when it is alone: to verify the packet hook takes the longest.
+  Result<Object::Skeleton> without_what_is_refused() {
+    Groups taken{};
+    taken[index_of(HookGroup::Packets)] = true;
     for (const HookGroup group : hook_groups) {
-      if (!best || group == HookGroup::Packets) continue;
-      groups[index_of(group)] = true;
-      Result<Object::Skeleton> wider = attempt(groups);
-      if (wider) {
-        best = std::move(wider);
-        continue;
-      }
-      groups[index_of(group)] = false;
-      features_[index_of(group)] = {std::string(name_of(group)), false, wider.error().cause};
+      if (group == HookGroup::Packets) continue;
+      Groups alone{};
+      alone[index_of(group)] = true;
+      Result<Object::Skeleton> loaded = attempt(alone);
+      taken[index_of(group)] = loaded.ok();
+      if (!loaded) features_[index_of(group)] = {std::string(name_of(group)), false, loaded.error().cause};
     }
-    return best;
+    return attempt(taken);
   }
 
   Result<Object::Skeleton> attempt(const Groups& groups) {
