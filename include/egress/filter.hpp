@@ -96,6 +96,10 @@ class Filter {
   /// Loads the program, or replaces the program of a loaded instance without a gap; rules and counters stay.
   [[nodiscard]] static Result<Filter> load(const Instance& instance, const LoadSettings& settings);
 
+  /// What to load with before more rules are made, if nothing judges packets because the pin of that link is missing:
+  /// a loader was killed, or somebody removed it. Rules stay. nullopt if it is there.
+  [[nodiscard]] std::optional<LoadSettings> unattached() const;
+
   /// After load(): the parts of the program that this kernel refused, each "name: what it said".
   [[nodiscard]] const std::vector<std::string>& missing() const;
 

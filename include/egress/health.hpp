@@ -50,7 +50,7 @@ struct MapMemory {
 
 struct RuleStates {
   std::size_t live = 0;   ///< in force, trial ones included
-  std::size_t over = 0;   ///< past their end, not swept yet
+  std::size_t over = 0;   ///< not in force, not swept yet: past their end, on the other side of a trial, broken off
   std::size_t trial = 0;  ///< waiting for confirm
   std::size_t door = 0;   ///< of the template's maps
   std::size_t capacity = 0;

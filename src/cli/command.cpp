@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -25,7 +26,8 @@ Instance instance_of(const Options& options) {
   return instance;
 }
 
-int fail(const Error& error) {
+int fail(Error error) {
+  if (error.kind == ErrorKind::NotPermitted && error.remedy.empty() && geteuid() != 0) error.remedy = "run it as root";
   std::fprintf(stderr, "egress: %s\n", error.message().c_str());
   return static_cast<int>(error.kind);
 }
@@ -71,8 +73,9 @@ void Context::note(std::string_view text) const { std::fprintf(stderr, "egress: 
 
 Result<Filter> Context::open_or_load() const {
   auto filter = Filter::open(instance_);
-  if (filter || filter.error().kind != ErrorKind::NotFound) return filter;
-  return Filter::load(instance_, LoadSettings{});
+  if (!filter && filter.error().kind != ErrorKind::NotFound) return filter;
+  const auto settings = filter ? filter->unattached() : LoadSettings{};
+  return settings ? Filter::load(instance_, *settings) : std::move(filter);
 }
 
 Result<Subject> Context::resolve(const Filter& filter, const SubjectWords& words) const {

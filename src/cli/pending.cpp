@@ -10,7 +10,11 @@ namespace egress::cli {
 
 Result<int> Context::report_pending(const Filter& filter, const std::vector<RuleId>& ids) const {
   const auto rules = filter.rules();
-  if (!rules) return rules.error();
+  if (!rules) {
+    // The change is made all the same.
+    note(fmt::format("done, but not known whether any rule is pending: {}", rules.error().message()));
+    return options_.strict ? exit_not_in_force : exit_done;
+  }
   std::set<std::string> waiting;
   for (const Rule& rule : *rules) {
     if (rule.cgroups.empty() && std::ranges::count(ids, rule.id) > 0) waiting.insert(format(rule.subject));

@@ -55,12 +55,13 @@ std::string summary(const Policy& policy, const PolicyDiff& diff) {
                      diff.removed.size(), diff.kept.size());
 }
 
-Result<std::vector<RuleId>> ids_of_policy(const Filter& filter, const std::string& name) {
-  const auto rules = filter.rules();
-  if (!rules) return rules.error();
+/// Rules of the policy after it was applied.
+std::vector<RuleId> ids_of(const PolicyDiff& diff) {
   std::vector<RuleId> ids;
-  for (const Rule& rule : *rules) {
-    if (rule.policy == name) ids.push_back(rule.id);
+  for (const auto* entries : {&diff.added, &diff.kept}) {
+    for (const PolicyDiff::Entry& entry : *entries) {
+      if (entry.id) ids.push_back(*entry.id);
+    }
   }
   return ids;
 }
@@ -93,9 +94,7 @@ Result<int> verb_apply(Context& context) {
   if (!diff) return diff.error();
   for (const std::string& warning : neighbour_warnings(policy->expand())) context.note(warning);
   print_applied(context, *policy, *diff, *options);
-  const auto ids = ids_of_policy(*filter, policy->name);
-  if (!ids) return ids.error();
-  return context.report_pending(*filter, *ids);
+  return context.report_pending(*filter, ids_of(*diff));
 }
 
 Result<int> verb_check(Context& context) {

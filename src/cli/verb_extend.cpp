@@ -12,10 +12,10 @@ Result<int> verb_extend(Context& context) {
   if (!sentence) return sentence.error();
   auto filter = context.open();
   if (!filter) return filter.error();
+  const auto clocks = read_clocks(*filter);  // what can fail comes before the change
+  if (!clocks) return clocks.error();
   const auto rule = filter->extend(sentence->id, sentence->lifetime);
   if (!rule) return rule.error();
-  const auto clocks = read_clocks(*filter);
-  if (!clocks) return clocks.error();
   if (context.json()) {
     context.print_json(to_json(*rule, *clocks));
     return exit_done;

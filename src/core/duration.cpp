@@ -41,8 +41,8 @@ struct Term {
 };
 
 Term cut_term(std::string_view& rest) {
-  const auto number_end = std::find_if_not(rest.begin(), rest.end(), is_digit);
-  const auto unit_end = std::find_if(number_end, rest.end(), is_digit);
+  const auto* const number_end = std::find_if_not(rest.begin(), rest.end(), is_digit);
+  const auto* const unit_end = std::find_if(number_end, rest.end(), is_digit);
   const auto number_size = static_cast<std::size_t>(number_end - rest.begin());
   const auto size = static_cast<std::size_t>(unit_end - rest.begin());
   const Term term{rest.substr(0, number_size), rest.substr(number_size, size - number_size)};

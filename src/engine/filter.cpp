@@ -79,10 +79,7 @@ Result<Filter> Filter::open(const Instance& instance) {
     return std::move(directory).error();
   }
   auto tables = KernelTables::open(*directory, KernelTables::Access::ReadWrite);
-  if (!tables) {
-    if (tables.error().kind == ErrorKind::NotFound) return not_loaded(instance);
-    return std::move(tables).error();
-  }
+  if (!tables) return std::move(tables).error();
   auto tree = open_tree(instance, (*tables)->meta());
   if (!tree) return std::move(tree).error();
   // A kernel that cannot run the clock program has the caller's clock, which must then be the initial one.
@@ -96,11 +93,20 @@ Result<Filter> Filter::load(const Instance& instance, const LoadSettings& settin
   auto loaded = egress::load(instance, settings);
   if (!loaded) return std::move(loaded).error();
   auto filter = open(instance);
+  // Loaded and without rules: not taken off again, for another process may have made some by now.
   if (!filter) return filter;
   for (const Feature& feature : loaded->features) {
     if (!feature.present) filter->parts_->missing.push_back(feature.name + ": " + feature.why);
   }
   return filter;
+}
+
+std::optional<LoadSettings> Filter::unattached() const {
+  for (const Hook& hook : hooks) {
+    const bool judges = hook.group == HookGroup::Packets;
+    if (judges && !parts_->directory.contains(hook.pin)) return LoadSettings{parts_->tables->meta().max_rules};
+  }
+  return std::nullopt;
 }
 
 const std::vector<std::string>& Filter::missing() const { return parts_->missing; }

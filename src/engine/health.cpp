@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "engine/health_checks.hpp"
+#include "engine/records.hpp"
 #include "sys/bpf_map.hpp"
 #include "sys/bpffs.hpp"
 #include "sys/canary.hpp"
@@ -64,15 +65,20 @@ const Fd* map_of(const FoundInstance& found, const char* name) {
   return at == found.maps.end() ? nullptr : &at->second;
 }
 
+/// Whether a trial that was begun, neither confirmed nor over, decides about the rule.
+bool waits_for_confirmation(const egress_rule& rule, const egress_control& control, std::uint64_t now) {
+  if (control.trial_deadline == EGRESS_FOREVER || control.trial_deadline <= now || unborn(rule, control.epoch)) {
+    return false;
+  }
+  if (rule.flags & EGRESS_RULE_TRIAL_NEW) return true;
+  // A change that was broken off marks rules whose end is still to come.
+  return (rule.flags & EGRESS_RULE_TRIAL_OLD) != 0 && !visible(rule, control.epoch);
+}
+
 void count(const egress_rule& rule, const egress_control& control, std::uint64_t now, RuleStates& states) {
   if (rule.id == 0) return;
-  const bool dead = rule.died != 0 && static_cast<std::int32_t>(control.epoch - rule.died) >= 0;
-  if (rule.expires_at <= now || dead) {
-    ++states.over;
-    return;
-  }
-  ++states.live;
-  if (rule.flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)) ++states.trial;
+  if (waits_for_confirmation(rule, control, now)) ++states.trial;
+  ++(in_force(rule, control.epoch, control.trial_deadline, now) ? states.live : states.over);
 }
 
 std::size_t count_doors(const FoundInstance& found) {

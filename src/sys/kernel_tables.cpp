@@ -205,11 +205,12 @@ Result<std::unique_ptr<KernelTables>> KernelTables::open(const PinDirectory& dir
       return std::move(fd).error();
     }
   }
-  if (!maps.empty()) return adopt(std::move(maps), access);
+  // `meta` is pinned last.
+  if (maps.contains("meta")) return adopt(std::move(maps), access);
   return Error{.kind = ErrorKind::NotFound,
                .operation = "open instance",
                .object = directory.path(),
-               .cause = "not loaded",
+               .cause = maps.empty() ? "not loaded" : "not loaded completely: the map 'meta' is missing",
                .remedy = "egress load"};
 }
 
