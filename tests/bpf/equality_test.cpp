@@ -1,29 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 // Two judges: the reference (core/parse_packet, core/evaluate) against the datapath in the kernel, on random
-// rule sets and random packets: the same verdict, and the same counters for every rule.
+// rule sets and random packets: the same verdicts, the same counters of every rule, the same totals.
 //
-//   EGRESS_TEST_SEED=N      repeats the round that failed
-//   EGRESS_TEST_SCALE=N     rounds of 1000 packets each (default 60)
+//   EGRESS_TEST_SEED=N      repeats the round that failed, and only that
+//   EGRESS_TEST_SCALE=N     rounds of 2000 packets each (default 100); "full" compares more than a million pairs
+//
+// What differs is made small before it is told: one packet, and the fewest rules with which it still differs.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cctype>
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iomanip>
 #include <map>
-#include <random>
-#include <sstream>
+#include <thread>
+
+#include <fmt/format.h>
 
 #include "bpf/private_instance.hpp"
+#include "bpf/random_traffic.hpp"
 #include "core/evaluate.hpp"
 #include "engine/engine.hpp"
 #include "engine/explain.hpp"
-#include "support/packet_builder.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/kernel_world.hpp"
 
@@ -31,18 +35,165 @@ namespace egress::test {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Ipv4;
-using testing::Ipv6;
-using testing::Packet;
 
-constexpr int packets_of_round = 1000;
+constexpr int packets_of_round = 2000;
+constexpr std::uint64_t rounds_by_default = 100, rounds_in_full = 600;
+constexpr auto until_short_rules_are_over = 60ms;  // they live 1 ms; and the datapath has seen another tick
 
-std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+std::uint64_t seed_given() {
+  const char* text = std::getenv("EGRESS_TEST_SEED");
+  return text ? std::strtoull(text, nullptr, 10) : 0;
 }
 
-/// The test sits in /a/b/c of its instance: the kernel gives test packets the cgroup of the caller.
+std::uint64_t rounds_wanted() {
+  const char* text = std::getenv("EGRESS_TEST_SCALE");
+  if (!text) return rounds_by_default;
+  return std::strcmp(text, "full") == 0 ? rounds_in_full : std::strtoull(text, nullptr, 10);
+}
+
+/// Rules for a process in `leaf`, and entries of other tools.
+struct Plan {
+  std::string leaf;
+  std::vector<PlannedRule> rules;
+  std::vector<PlannedDoor> doors;
+};
+
+/// What judging leaves behind: counters by their key in `counters`, and the totals.
+struct Tally {
+  std::map<std::uint64_t, Counts> counters;
+  drop_stats totals{};
+  std::uint64_t malformed = 0;
+  std::uint64_t source_routed = 0;
+};
+
+/// The difference that `after` makes to `before`.
+Tally operator-(Tally after, const Tally& before) {
+  for (auto& [key, counts] : after.counters) {
+    const auto found = before.counters.find(key);
+    if (found == before.counters.end()) continue;
+    counts.packets -= found->second.packets;
+    counts.bytes -= found->second.bytes;
+  }
+  after.totals.packets_dropped -= before.totals.packets_dropped;
+  after.totals.packets_processed -= before.totals.packets_processed;
+  after.totals.bytes_dropped -= before.totals.bytes_dropped;
+  after.malformed -= before.malformed;
+  after.source_routed -= before.source_routed;
+  return after;
+}
+
+std::string text_of(const Tally& tally) {
+  std::string text =
+      fmt::format("dropped {} of {} packets, {} bytes; malformed {}, source-routed {}", tally.totals.packets_dropped,
+                  tally.totals.packets_processed, tally.totals.bytes_dropped, tally.malformed, tally.source_routed);
+  for (const auto& [key, counts] : tally.counters) {
+    if (counts.packets == 0 && counts.bytes == 0) continue;
+    text += fmt::format("; {} {}: {} packets, {} bytes", key & EGRESS_COUNTER_DOOR ? "door" : "rule",
+                        static_cast<std::uint32_t>(key), counts.packets, counts.bytes);
+  }
+  return text;
+}
+
+std::string hex(std::span<const std::byte> bytes) {
+  std::string text;
+  for (const std::byte each : bytes) text += fmt::format("{:02x}", std::to_integer<int>(each));
+  return text;
+}
+
+/// What the kernel makes of skb->protocol: another IP version than the header's cannot be read.
+Flow flow_of(const Frame& frame) {
+  const int version = std::to_integer<int>(frame.packet[0]) >> 4;
+  const bool as_told = (frame.ethertype == 0x0800 && version == 4) || (frame.ethertype == 0x86DD && version == 6);
+  if (as_told) return parse_packet(frame.packet);
+  Flow flow;
+  flow.malformed = true;
+  return flow;
+}
+
+/// Layer 3 bytes on the wire: each segment repeats the headers.
+std::uint64_t wire_bytes(const Frame& frame, const Flow& flow) {
+  const std::uint64_t length = frame.packet.size();
+  if (frame.segments == 1) return length;
+  const bool v6 = flow.destination.family == Family::V6;
+  const std::size_t l3 = v6 ? 40u : (std::to_integer<unsigned>(frame.packet[0]) & 0xFu) * 4;
+  std::size_t l4 = 8;
+  if (flow.protocol == protocol::tcp) {
+    if (frame.packet.size() <= l3 + 12) return length;
+    l4 = (std::to_integer<unsigned>(frame.packet[l3 + 12]) >> 4) * 4;
+  }
+  return length + (frame.segments - 1) * (l3 + l4);
+}
+
+/// The reference: rules as a snapshot of the instance tells them, by names.
+class Reference {
+ public:
+  Reference(Snapshot snapshot, const World& world, const std::string& leaf)
+      : snapshot_(std::move(snapshot)), sets_(judged_sets(snapshot_, world, leaf)) {}
+
+  /// Whether it drops; adds what it counts.
+  bool judge(const Frame& frame, Tally& tally) const {
+    const Flow flow = flow_of(frame);
+    const Counts amount{.packets = frame.segments, .bytes = wire_bytes(frame, flow), .denied = 0};
+    tally.totals.packets_processed += frame.segments;
+    const bool drops = count_rules(flow, amount, tally);
+    if (!drops) return false;
+    tally.totals.packets_dropped += amount.packets;
+    tally.totals.bytes_dropped += amount.bytes;
+    return true;
+  }
+
+  [[nodiscard]] std::vector<std::uint64_t> counter_keys() const {
+    std::vector<std::uint64_t> keys;
+    for (const OwnSet& set : snapshot_.sets) {
+      for (const Rule& rule : set.rules) keys.push_back(EGRESS_COUNTER_RULE | static_cast<std::uint32_t>(rule.id));
+    }
+    for (const DoorEntry& door : snapshot_.doors) keys.push_back(EGRESS_COUNTER_DOOR | door.key);
+    return keys;
+  }
+
+  [[nodiscard]] std::string text() const {
+    std::string text;
+    for (std::size_t i = 0; i < sets_.size(); ++i) {
+      for (const Rule& rule : sets_[i].rules) {
+        text += fmt::format("  set {} rule {}: {} {} to {}{}{}\n", i, static_cast<std::uint32_t>(rule.id),
+                            format(rule.action), format(rule.subject), format(rule.destination),
+                            rule.include_nd ? " include-nd" : "", rule.expires_at ? " ends" : "");
+      }
+    }
+    return text;
+  }
+
+ private:
+  bool count_rules(const Flow& flow, const Counts& amount, Tally& tally) const {
+    const Judgement all = evaluate(sets_, flow, snapshot_.now);
+    const bool drops = all.verdict != Judgement::Verdict::Pass;
+    if (drops && !all.rule) ++(flow.malformed ? tally.malformed : tally.source_routed);
+    if (flow.malformed || (drops && !all.rule)) return drops;
+    // Every set that says something counts, not only the one that `all` tells about.
+    for (const JudgedSet& set : sets_) {
+      const Judgement here = evaluate(std::span(&set, 1), flow, snapshot_.now);
+      for (const RuleId id : here.audits) count(Rule::Origin::Command, id, amount, tally);
+      if (here.rule) count(here.origin, *here.rule, amount, tally);
+      if (here.verdict != Judgement::Verdict::Pass) return true;
+    }
+    return false;
+  }
+
+  void count(Rule::Origin origin, RuleId id, const Counts& amount, Tally& tally) const {
+    std::uint64_t key = EGRESS_COUNTER_RULE | static_cast<std::uint32_t>(id);
+    if (origin == Rule::Origin::Map) key = EGRESS_COUNTER_DOOR | snapshot_.find_door(id)->key;
+    tally.counters[key].packets += amount.packets;
+    tally.counters[key].bytes += amount.bytes;
+  }
+
+  Snapshot snapshot_;
+  std::vector<JudgedSet> sets_;
+};
+
+constexpr std::array depths{"/a", "/a/b", "/a/b/c", "/a/b/c/d"};
+
+/// An instance with the cgroups /a to /a/b/c/d. The kernel gives test packets the cgroup of their caller, so the
+/// test goes where the packets are to come from.
 class Judges : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -50,11 +201,11 @@ class Judges : public ::testing::Test {
     for (std::string line; std::getline(self, line);) {
       if (line.starts_with("0::")) home_ = cgroup2_mount() + line.substr(3);
     }
-    for (const char* path : {"/a", "/a/b", "/a/b/c"}) ::mkdir((root() + path).c_str(), 0755);
-    ASSERT_TRUE(enter(root() + "/a/b/c"));
+    for (const char* path : depths) ASSERT_EQ(::mkdir((root() + path).c_str(), 0755), 0) << path;
     auto loaded = Filter::load(instance_.get(), small_settings());
     ASSERT_TRUE(loaded) << loaded.error().message();
     auto pins = PinDirectory::open(instance_.get().pin_dir);
+    ASSERT_TRUE(pins);
     auto tables = KernelTables::open(*pins, KernelTables::Access::ReadWrite);
     ASSERT_TRUE(tables) << tables.error().message();
     tables_ = std::move(*tables);
@@ -67,7 +218,7 @@ class Judges : public ::testing::Test {
   }
   void TearDown() override {
     EXPECT_TRUE(enter(home_));
-    for (const char* path : {"/a/b/c", "/a/b", "/a"}) ::rmdir((root() + path).c_str());
+    for (auto path = depths.rbegin(); path != depths.rend(); ++path) ::rmdir((root() + *path).c_str());
   }
 
   [[nodiscard]] const std::string& root() const { return instance_.root().directory(); }
@@ -85,13 +236,44 @@ class Judges : public ::testing::Test {
   }
 
   /// 0 drops, 1 passes; nullopt if the kernel does not take such a packet for a test.
-  [[nodiscard]] std::optional<int> kernel_says(const Packet& packet) const {
-    auto frame = packet.ethernet();
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
-                .data_size_in = static_cast<std::uint32_t>(frame.size()), .repeat = 1);
+  [[nodiscard]] std::optional<int> kernel_says(const Frame& frame) const {
+    std::vector<std::byte> bytes(14);  // an Ethernet header, which the program does not see
+    bytes[12] = static_cast<std::byte>(frame.ethertype >> 8);
+    bytes[13] = static_cast<std::byte>(frame.ethertype & 0xFF);
+    bytes.insert(bytes.end(), frame.packet.begin(), frame.packet.end());
+    __sk_buff context{};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = bytes.data(),
+                .data_size_in = static_cast<std::uint32_t>(bytes.size()), .repeat = 1);
+    if (frame.segments > 1) {
+      context.gso_segs = frame.segments;
+      context.gso_size = 1;
+      options.ctx_in = &context;
+      options.ctx_size_in = sizeof context;
+    }
     if (bpf_prog_test_run_opts(program_.get(), &options) != 0) return std::nullopt;
     return static_cast<int>(options.retval);
   }
+
+  [[nodiscard]] Tally read_tally(const std::vector<std::uint64_t>& keys) const {
+    Tally tally;
+    for (const std::uint64_t key : keys) tally.counters[key] = *tables_->read_counter(key);
+    tally.totals = *tables_->read_stats();
+    const auto reasons = *tables_->read_reasons();
+    tally.malformed = reasons[EGRESS_REASON_MALFORMED];
+    tally.source_routed = reasons[EGRESS_REASON_SOURCE_ROUTE];
+    return tally;
+  }
+
+  [[nodiscard]] Plan make_plan(RandomTraffic& random);
+  void make_rules(const Plan& plan);
+  void change_rules(const Plan& plan, const std::vector<std::optional<RuleId>>& ids);
+  void write_doors(const Plan& plan);
+  [[nodiscard]] Reference put_in_force(const Plan& plan);
+  void take_off(const Plan& plan);
+  [[nodiscard]] std::string difference(const Reference& reference, std::span<const Frame> frames);
+  [[nodiscard]] std::string judge(const Plan& plan, std::span<const Frame> frames);
+  [[nodiscard]] bool differs(const Plan& plan, const Frame& frame);
+  [[nodiscard]] std::string smallest_failure(Plan plan, const std::vector<Frame>& frames);
 
   std::string home_;
   PrivateInstance instance_{"judges"};
@@ -99,263 +281,199 @@ class Judges : public ::testing::Test {
   std::unique_ptr<KernelWorld> world_;
   std::unique_ptr<Engine> engine_;
   Fd program_;
+  std::string in_force_;  ///< rules of the last plan, for telling
+  std::uint64_t compared_ = 0;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t refused_ = 0;
 };
 
-/// Random values from small clusters, so that rules overlap each other and packets meet them.
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : random_(seed) {}
-
-  [[nodiscard]] int below(int bound) { return static_cast<int>(random_() % static_cast<unsigned>(bound)); }
-  [[nodiscard]] bool once_in(int n) { return below(n) == 0; }
-  template <typename T>
-  [[nodiscard]] T one_of(std::initializer_list<T> values) {
-    return values.begin()[below(static_cast<int>(values.size()))];
-  }
-
-  [[nodiscard]] std::string address4() {
-    return one_of<std::string>({"203.0.113.", "203.0.112.", "198.51.100."}) + std::to_string(below(4) * 64 + below(3));
-  }
-  [[nodiscard]] std::string address6() {
-    return one_of<std::string>({"2001:db8::", "2001:db8:0:1::", "2001:db8:1::", "ff02::", "fe80::"}) +
-           std::to_string(1 + below(4));
-  }
-  [[nodiscard]] int port() { return one_of({53, 80, 443, 8000, 8001, 8050, 8099, 8100, 0x1234}); }
-
-  [[nodiscard]] std::string destination() {
-    const int kind = below(10);
-    std::string prefix = "any";
-    if (kind > 4) prefix = address4() + one_of<std::string>({"", "", "/31", "/24", "/23", "/16", "/0"});
-    if (kind > 7) prefix = address6() + one_of<std::string>({"", "", "/127", "/64", "/48", "/32", "/0"});
-    std::string ports;
-    if (once_in(3)) ports = ":" + std::to_string(port());
-    if (once_in(5)) ports = one_of<std::string>({":8000-8099", ":8001-8050", ":1-65535", ":53-443"});
-    std::string proto;
-    if (once_in(3)) proto = one_of<std::string>({"/tcp", "/udp", "/sctp", "/udplite", "/dccp"});
-    if (ports.empty() && once_in(5)) proto = one_of<std::string>({"/icmp", "/58", "/47", "/1", "/0"});
-    const bool numeric = proto.size() > 1 && std::isdigit(static_cast<unsigned char>(proto[1]));
-    if (numeric && kind > 4 && prefix.find('/') == std::string::npos) prefix += kind > 7 ? "/128" : "/32";
-    if (kind > 7 && !ports.empty()) prefix = "[" + prefix + "]";
-    return prefix + ports + proto;
-  }
-
-  [[nodiscard]] RuleSpec rule() {
-    RuleSpec spec;
-    spec.action = one_of({Action::Drop, Action::Drop, Action::Reject, Action::Audit, Action::Allow});
-    auto parsed = parse_destination(destination());
-    EXPECT_TRUE(parsed) << parsed.error().message();
-    spec.destination = *parsed;
-    spec.lifetime = one_of<Lifetime>({Lifetime{}, Lifetime{1h}, Lifetime{1ms}});  // the last is over in the round
-    spec.include_nd = once_in(4);
-    return spec;
-  }
-
-  [[nodiscard]] Packet finish4(const Ipv4& packet) {
-    switch (below(8)) {
-      case 0:
-        return packet.icmp(8);
-      case 1:
-        return packet.raw(static_cast<std::uint8_t>(one_of({47, 50, 58, 0, 4})),
-                          testing::byte_list({1, 2, 3, 4, 5, 6, 7, 8}));
-      default:
-        return transport(packet);
+Plan Judges::make_plan(RandomTraffic& random) {
+  Plan plan{.leaf = depths[static_cast<std::size_t>(random.below(depths.size()))], .rules = {}, .doors = {}};
+  const auto scope = [&] { return random.once_in(3) ? Subject::Scope::Only : Subject::Scope::Subtree; };
+  // A few subjects with many rules: rules that never meet tell nothing.
+  std::vector<Subject> subjects;
+  for (int i = 1 + random.below(5); i > 0; --i) {
+    const auto path = random.one_of<std::string>({"/", "/a", "/a/b", "/a/b/c", "/a/b/c/d", plan.leaf, "/a/x"});
+    const auto id = world_->cgroup_at(path);
+    Subject subject{Subject::Kind::Path, path, scope()};
+    if (random.once_in(3)) subject = {Subject::Kind::Unit, random.one_of<std::string>({"a", "b", "c", "d"}), scope()};
+    if (id && random.once_in(3)) {
+      subject = {Subject::Kind::Id, std::to_string(static_cast<std::uint64_t>(*id)), scope()};
     }
+    subjects.push_back(subject);
   }
-  [[nodiscard]] Packet packet4() {
-    Ipv4 packet({.dst = address4()});
-    if (once_in(5)) packet = packet.option(static_cast<std::uint8_t>(one_of({7, 68, 148, 131, 137})), {4, 0, 0, 0});
-    if (once_in(12)) packet = packet.option_bytes({one_of({7, 131}), one_of({0, 1, 2, 60})});
-    if (once_in(6)) packet = packet.fragment(static_cast<std::uint16_t>(below(3)), once_in(2));
-    return finish4(packet);
+  using Fate = PlannedRule::Fate;
+  for (int i = random.below(40); i >= 0; --i) {
+    PlannedRule rule{random.one_of(subjects), std::nullopt, random.rule(), Fate::Stays};
+    if (random.once_in(3)) rule.policy = random.one_of<std::string>({"p", "q"});
+    if (random.once_in(6)) rule.fate = random.one_of<Fate>({Fate::Removed, Fate::Shortened, Fate::Prolonged});
+    plan.rules.push_back(std::move(rule));
   }
-  [[nodiscard]] Packet packet6() {
-    Ipv6 packet({.dst = address6()});
-    const int headers = once_in(2) ? 0 : below(11);
-    for (int i = 0; i < headers; ++i) {
-      switch (below(12)) {
-        case 0:
-          packet = packet.hop_by_hop(static_cast<std::uint8_t>(below(3)));
-          break;
-        case 1:
-          packet = once_in(3) ? packet.routing() : packet.destination_options();
-          break;
-        case 2:
-          packet = packet.authentication();
-          break;
-        case 3:
-          packet = packet.fragment({.offset = static_cast<std::uint16_t>(once_in(2) ? 0 : 5), .more = true});
-          break;
-        case 4:
-          packet = packet.mobility();
-          break;
-        case 5:
-          packet = once_in(2) ? packet.hip() : packet.shim6();
-          break;
-        default:
-          packet = packet.destination_options(static_cast<std::uint8_t>(below(2)));
-      }
-    }
-    switch (below(8)) {
-      case 0:
-        return packet.icmpv6(static_cast<std::uint8_t>(one_of({128, 129, 130, 133, 135, 137, 138, 143, 144, 1})));
-      case 1:
-        return packet.raw(static_cast<std::uint8_t>(one_of({47, 50, 59, 1, 4})),
-                          testing::byte_list({9, 2, 3, 4, 5, 6, 7, 8}));
-      default:
-        return transport(packet);
-    }
+  const auto now = static_cast<std::uint64_t>(world_->now()->since_boot.count());
+  for (const char* cgroup : {"/", "/a", "/a/b", "/a/b/c", "/a/b/c/d"}) {
+    if (!random.once_in(4)) continue;
+    // Small keys are those of our rules, too.
+    const auto key =
+        static_cast<std::uint32_t>(random.once_in(2) ? 1 + random.below(200) : 900'000'000 + random.below(9));
+    plan.doors.push_back({cgroup, key, random.door(now), random.once_in(10)});
   }
-  [[nodiscard]] Packet packet() {
-    Packet made = once_in(2) ? packet4() : packet6();
-    if (once_in(8)) made = made.truncated(static_cast<std::size_t>(below(static_cast<int>(made.size()))));
-    if (once_in(8) && made.size() > 1) {
-      const auto offset = static_cast<std::size_t>(1 + below(static_cast<int>(made.size()) - 1));
-      made = made.with_byte(offset, static_cast<std::uint8_t>(below(256)));
-    }
-    return made;
-  }
-
- private:
-  template <typename Builder>
-  [[nodiscard]] Packet transport(const Builder& packet) {
-    const auto to = static_cast<std::uint16_t>(port());
-    switch (below(7)) {
-      case 0:
-        return packet.sctp(to);
-      case 1:
-        return packet.dccp(to);
-      case 2:
-        return packet.udplite(to);
-      case 3:
-      case 4:
-        return packet.tcp(to);
-      default:
-        return packet.udp(to);
-    }
-  }
-
-  std::mt19937_64 random_;
-};
-
-using Expected = std::map<std::pair<Rule::Origin, RuleId>, Counts>;
-
-void count(Expected& expected, Rule::Origin origin, RuleId id, std::size_t bytes) {
-  Counts& counts = expected[{origin, id}];
-  counts.packets += 1;
-  counts.bytes += bytes;
+  return plan;
 }
 
-/// What the reference says, and what it would count: each set in turn, up to the one that drops.
-bool reference_drops(const std::vector<JudgedSet>& sets, const Packet& packet, BootTime now, Expected& expected) {
-  const Flow flow = parse_packet(packet.bytes());
-  const Judgement all = evaluate(sets, flow, now);
-  const bool drops = all.verdict != Judgement::Verdict::Pass;
-  if (flow.malformed || (drops && !all.rule)) return drops;
-  for (const JudgedSet& set : sets) {
-    const Judgement here = evaluate(std::span(&set, 1), flow, now);
-    for (const RuleId id : here.audits) count(expected, Rule::Origin::Command, id, packet.size());
-    if (here.rule) count(expected, here.origin, *here.rule, packet.size());
-    if (here.verdict != Judgement::Verdict::Pass) return true;
+/// One addition for each subject and policy. A destination that stands there already is left out.
+void Judges::make_rules(const Plan& plan) {
+  std::map<std::pair<Subject, std::optional<std::string>>, std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < plan.rules.size(); ++i) {
+    auto& group = groups[{plan.rules[i].subject, plan.rules[i].policy}];
+    const bool twice = std::ranges::any_of(
+        group, [&](std::size_t other) { return plan.rules[other].spec.destination == plan.rules[i].spec.destination; });
+    if (!twice) group.push_back(i);
   }
-  return false;
+  std::vector<std::optional<RuleId>> ids(plan.rules.size());
+  for (const auto& [name, members] : groups) {
+    Addition addition{.subject = name.first, .rules = {}, .policy = name.second, .replace = false};
+    for (const std::size_t i : members) addition.rules.push_back(plan.rules[i].spec);
+    const auto added = engine_->add(addition);
+    ASSERT_TRUE(added) << added.error().message();
+    for (std::size_t i = 0; i < members.size(); ++i) ids[members[i]] = (*added)[i];
+  }
+  change_rules(plan, ids);
 }
 
-std::string hex(std::span<const std::byte> bytes) {
-  std::ostringstream text;
-  for (const std::byte byte : bytes) text << std::hex << std::setw(2) << std::setfill('0') << static_cast<int>(byte);
-  return text.str();
-}
-
-std::string text_of(const std::vector<JudgedSet>& sets) {
-  std::string text;
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    for (const Rule& rule : sets[i].rules) {
-      text += "set " + std::to_string(i) + " rule " + std::to_string(static_cast<std::uint32_t>(rule.id)) + ": " +
-              std::string(format(rule.action)) + " " + format(rule.subject) + " to " + format(rule.destination) +
-              (rule.include_nd ? " include-nd" : "") + (rule.expires_at ? " ends" : "") + "\n";
+void Judges::change_rules(const Plan& plan, const std::vector<std::optional<RuleId>>& ids) {
+  Selection removed;
+  for (std::size_t i = 0; i < plan.rules.size(); ++i) {
+    if (!ids[i] || plan.rules[i].spec.lifetime == Lifetime{1ms}) continue;  // over already
+    const auto fate = plan.rules[i].fate;
+    if (fate == PlannedRule::Fate::Removed) removed.ids.push_back(*ids[i]);
+    if (fate == PlannedRule::Fate::Shortened) {
+      ASSERT_TRUE(engine_->extend(*ids[i], 1ms));
+    }
+    if (fate == PlannedRule::Fate::Prolonged) {
+      ASSERT_TRUE(engine_->extend(*ids[i], std::nullopt));
     }
   }
-  return text;
+  if (!removed.ids.empty()) {
+    ASSERT_TRUE(engine_->remove(removed));
+  }
+}
+
+void Judges::write_doors(const Plan& plan) {
+  for (const PlannedDoor& door : plan.doors) {
+    const auto cgroup = static_cast<std::uint64_t>(*world_->cgroup_at(door.cgroup));
+    drop_config config = door.config;
+    if (!door.half_written) config.cgroup_id = cgroup;
+    ASSERT_TRUE(tables_->drop_configs().put(door.key, config));
+    ASSERT_TRUE(tables_->cgroup_rules().put(cgroup, door.key));
+  }
+}
+
+Reference Judges::put_in_force(const Plan& plan) {
+  EXPECT_TRUE(enter(root() + plan.leaf));
+  make_rules(plan);
+  write_doors(plan);
+  std::this_thread::sleep_for(until_short_rules_are_over);
+  auto snapshot = read_snapshot(*tables_, *world_, Detail::Verdict);
+  require(snapshot.ok(), "read rules");
+  Reference reference(std::move(*snapshot), *world_, plan.leaf);
+  in_force_ = "packets of " + plan.leaf + "\n" + reference.text();
+  return reference;
+}
+
+void Judges::take_off(const Plan& plan) {
+  EXPECT_TRUE(engine_->remove({.ids = {}, .subject = std::nullopt, .policy = std::nullopt, .all = true}));
+  for (const PlannedDoor& door : plan.doors) {  // those that match nothing are no rules
+    (void)tables_->drop_configs().erase(door.key);
+    (void)tables_->cgroup_rules().erase(static_cast<std::uint64_t>(*world_->cgroup_at(door.cgroup)));
+    (void)tables_->erase_counter(EGRESS_COUNTER_DOOR | door.key);
+  }
+}
+
+/// Empty if both judges say and count the same.
+std::string Judges::difference(const Reference& reference, std::span<const Frame> frames) {
+  const auto keys = reference.counter_keys();
+  const Tally before = read_tally(keys);
+  Tally expected;
+  for (const std::uint64_t key : keys) expected.counters[key] = {};
+  for (const Frame& frame : frames) {
+    const auto verdict = kernel_says(frame);
+    if (!verdict) {
+      ++refused_;
+      continue;
+    }
+    const bool drops = reference.judge(frame, expected);
+    ++compared_;
+    dropped_ += drops;
+    if ((*verdict == 0) != drops) {
+      return fmt::format("the datapath says {}, the reference {}\nreference: {}\n", *verdict == 0 ? "drop" : "pass",
+                         drops ? "drop" : "pass", text_of(expected));
+    }
+  }
+  const Tally found = read_tally(keys) - before;
+  if (text_of(found) == text_of(expected)) return {};
+  return "counted differently\ndatapath:  " + text_of(found) + "\nreference: " + text_of(expected) + "\n";
+}
+
+std::string Judges::judge(const Plan& plan, std::span<const Frame> frames) {
+  const Reference reference = put_in_force(plan);
+  std::string found = difference(reference, frames);
+  if (found.empty()) take_off(plan);
+  return found;
+}
+
+bool Judges::differs(const Plan& plan, const Frame& frame) {
+  const bool found = !difference(put_in_force(plan), std::span(&frame, 1)).empty();
+  take_off(plan);
+  return found;
+}
+
+/// The rules of the plan are in force.
+std::string Judges::smallest_failure(Plan plan, const std::vector<Frame>& frames) {
+  const Reference reference(*read_snapshot(*tables_, *world_, Detail::Verdict), *world_, plan.leaf);
+  const auto wrong = std::ranges::find_if(
+      frames, [&](const Frame& frame) { return !difference(reference, std::span(&frame, 1)).empty(); });
+  take_off(plan);
+  if (wrong == frames.end()) return "no packet alone differs\n" + in_force_;
+  if (!differs(plan, *wrong)) return "differs no more when the rules are made anew\n" + in_force_;
+  const auto shrink = [&](auto& items) {
+    for (std::size_t i = items.size(); i-- > 0;) {
+      const auto kept = items;
+      items.erase(items.begin() + static_cast<std::ptrdiff_t>(i));
+      if (!differs(plan, *wrong)) items = kept;
+    }
+  };
+  shrink(plan.rules);
+  shrink(plan.doors);
+  const std::string what = difference(put_in_force(plan), std::span(&*wrong, 1));
+  take_off(plan);
+  return fmt::format("packet {}: ethertype {:04x}, {} segments, {}\n{}{}", wrong - frames.begin(), wrong->ethertype,
+                     wrong->segments, hex(wrong->packet), what, in_force_);
 }
 
 TEST_F(Judges, GiveTheSameVerdictsAndTheSameCounts) {
-  const std::uint64_t given = number_from("EGRESS_TEST_SEED", 0);
+  const std::uint64_t given = seed_given();
   const std::uint64_t base = given ? given : std::random_device{}();
-  const std::uint64_t rounds = given ? 1 : number_from("EGRESS_TEST_SCALE", 60);
-  const auto leaf = world_->cgroup_at("/a/b/c");
-  ASSERT_TRUE(leaf);
-  const Subject subjects[] = {
-      {Subject::Kind::Path, "/", Subject::Scope::Subtree},
-      {Subject::Kind::Path, "/a", Subject::Scope::Subtree},
-      {Subject::Kind::Path, "/a", Subject::Scope::Only},
-      {Subject::Kind::Path, "/a/b/c", Subject::Scope::Only},
-      {Subject::Kind::Path, "/a/b/c", Subject::Scope::Subtree},
-      {Subject::Kind::Path, "/a/b/x", Subject::Scope::Subtree},
-      {Subject::Kind::Unit, "b", Subject::Scope::Subtree},
-      {Subject::Kind::Unit, "c", Subject::Scope::Subtree},
-      {Subject::Kind::Id, std::to_string(static_cast<std::uint64_t>(*leaf)), Subject::Scope::Subtree},
-  };
-  std::uint64_t compared = 0;
-  std::uint64_t refused = 0;
-  std::uint64_t dropped = 0;
+  const std::uint64_t rounds = given ? 1 : rounds_wanted();
   for (std::uint64_t round = 0; round < rounds; ++round) {
-    const std::uint64_t seed = base + round;
-    SCOPED_TRACE("to see it again: EGRESS_TEST_SEED=" + std::to_string(seed));
-    Dice dice(seed);
-    const int rules = 1 + dice.below(24);
-    for (int i = 0; i < rules; ++i) {
-      Addition addition{subjects[dice.below(std::size(subjects))], {dice.rule()}, std::nullopt, dice.once_in(2)};
-      if (dice.once_in(3)) addition.policy = dice.one_of<std::string>({"p", "q"});
-      (void)engine_->add(addition);  // the same destination twice is refused
-    }
-    if (dice.once_in(2)) {
-      const auto at = world_->cgroup_at(dice.one_of<std::string>({"/", "/a", "/a/b/c"}));
-      drop_config door{};
-      const auto address = *parse_address(dice.address4());
-      std::memcpy(&door.dst_ip, address.bytes.data(), 4);
-      door.dst_port = dice.once_in(2) ? 0 : static_cast<std::uint16_t>(dice.port());
-      door.cgroup_id = static_cast<std::uint64_t>(*at);
-      door.ttl = DROP_CONFIG_NO_END;
-      ASSERT_TRUE(tables_->drop_configs().put(900'000'000, door));
-      ASSERT_TRUE(tables_->cgroup_rules().put(door.cgroup_id, 900'000'000));
-    }
-    ::usleep(30'000);  // rules of 1 ms are over, and a tick has passed since the last write
-    auto snapshot = read_snapshot(*tables_, *world_, Detail::Verdict);
-    ASSERT_TRUE(snapshot);
-    const auto sets = judged_sets(*snapshot, *world_, "/a/b/c");
-    Expected expected;
-    for (int i = 0; i < packets_of_round; ++i) {
-      const Packet packet = dice.packet();
-      Expected before = expected;
-      const bool drops = reference_drops(sets, packet, snapshot->now, expected);
-      const auto verdict = kernel_says(packet);
-      if (!verdict) {
-        expected = std::move(before);
-        ++refused;
-        continue;
-      }
-      ++compared;
-      dropped += drops;
-      ASSERT_EQ(*verdict == 0, drops) << "packet " << i << " " << hex(packet.bytes()) << "\n" << text_of(sets);
-    }
-    for (const JudgedSet& set : sets) {
-      for (const Rule& rule : set.rules) {
-        const std::uint64_t kind = rule.origin == Rule::Origin::Map ? EGRESS_COUNTER_DOOR : EGRESS_COUNTER_RULE;
-        auto counts = tables_->read_counter(kind | static_cast<std::uint32_t>(rule.id));
-        ASSERT_TRUE(counts);
-        const Counts wanted = expected[{rule.origin, rule.id}];
-        ASSERT_EQ(counts->packets, wanted.packets) << "rule " << static_cast<std::uint32_t>(rule.id) << "\n"
-                                                   << text_of(sets);
-        ASSERT_EQ(counts->bytes, wanted.bytes) << "rule " << static_cast<std::uint32_t>(rule.id);
-      }
-    }
-    ASSERT_TRUE(engine_->remove({.ids = {}, .subject = std::nullopt, .policy = std::nullopt, .all = true}));
-    (void)tables_->erase_counter(EGRESS_COUNTER_DOOR | 900'000'000);
+    RandomTraffic random(base + round);
+    const Plan plan = make_plan(random);
+    std::vector<Frame> frames;
+    for (int i = 0; i < packets_of_round; ++i) frames.push_back(random.frame());
+    const std::string what = judge(plan, frames);
+    if (HasFatalFailure()) return;
+    if (what.empty()) continue;
+    FAIL() << "to see it again: EGRESS_TEST_SEED=" << base + round << "\n" << what << smallest_failure(plan, frames);
   }
-  std::cout << compared << " packets judged alike (" << dropped << " dropped; " << refused
-            << " not taken by the kernel)\n";
-  EXPECT_GT(compared, rounds * packets_of_round / 2);
-  EXPECT_GT(dropped, compared / 20);
+  fmt::print("{} packets judged alike ({} dropped; {} not taken by the kernel), {} rule sets from seed {}\n", compared_,
+             dropped_, refused_, rounds, base);
+  EXPECT_GT(compared_, rounds * packets_of_round * 85 / 100);  // it takes none without a whole fixed header
+  if (rounds >= 20) {
+    EXPECT_GT(dropped_, compared_ / 20);
+    EXPECT_LT(dropped_, compared_ - compared_ / 20);
+  }
+  const auto reasons = *tables_->read_reasons();
+  EXPECT_EQ(reasons[EGRESS_REASON_LIMIT], 0u);
+  EXPECT_EQ(reasons[EGRESS_REASON_TORN], 0u);
 }
 
 }  // namespace

@@ -105,8 +105,11 @@ TEST_P(UdpActions, DecideWhatBecomesOfDatagrams) {
   const Actor actor = lab().actor("/a");
   const Socket state = GetParam().socket;
   const SocketHandle socket = actor.udp(target());
-  if (state == Socket::ConnectedBefore) ASSERT_EQ(actor.connect(socket, target()), 0);
+  if (state == Socket::ConnectedBefore) {
+    ASSERT_EQ(actor.connect(socket, target()), 0);
+  }
   const std::uint32_t id = add_rule();
+  ASSERT_NE(id, 0U);
   if (state == Socket::ConnectedAfter) {
     ASSERT_EQ(actor.connect(socket, target()), is("reject") ? EPERM : 0);
     if (is("reject")) return expect_bystanders_pass(actor);
@@ -125,11 +128,19 @@ TEST_P(UdpActions, DecideWhatBecomesOfDatagrams) {
   const Arrived all{sends, sends * (size + 8 + (GetParam().v6 ? 40 : 20))};
   EXPECT_EQ(arrived(from), passes() ? all : Arrived{});
   // sendmsg hooks refuse before there is a packet; what they refuse is not one.
-  if (!(is("reject") && state == Socket::Unconnected)) EXPECT_EQ(counted(id), all);
-  if (wider_ != 0) EXPECT_EQ(counted(wider_), Arrived{});
+  if (!(is("reject") && state == Socket::Unconnected)) {
+    EXPECT_EQ(counted(id), all);
+  }
+  if (wider_ != 0) {
+    EXPECT_EQ(counted(wider_), Arrived{});
+  }
   const drop_stats stats = read_stats(lab().pin_dir());
-  if (is("drop")) EXPECT_EQ((Arrived{stats.packets_dropped, stats.bytes_dropped}), all);
-  if (passes()) EXPECT_EQ(stats.packets_dropped, 0U);
+  if (is("drop")) {
+    EXPECT_EQ((Arrived{stats.packets_dropped, stats.bytes_dropped}), all);
+  }
+  if (passes()) {
+    EXPECT_EQ(stats.packets_dropped, 0U);
+  }
   expect_bystanders_pass(actor);
 }
 
@@ -147,7 +158,9 @@ class TcpFlow : public Actions {
     EXPECT_GT(wire.packets, size / 1460);
     EXPECT_EQ(counted(id), wire);
     EXPECT_EQ(read_stats(lab().pin_dir()).packets_dropped, 0U);
-    if (wider_ != 0) EXPECT_EQ(counted(wider_), Arrived{});
+    if (wider_ != 0) {
+      EXPECT_EQ(counted(wider_), Arrived{});
+    }
   }
 
   /// Every drop of `socket` is of this rule and in the totals.
@@ -172,8 +185,11 @@ TEST_P(TcpFlow, FollowsTheRule) {
     before = arrived(actor.port_of(socket));
   }
   const std::uint32_t id = add_rule();
+  ASSERT_NE(id, 0U);
   if (passes()) {
-    if (!established) ASSERT_EQ(actor.connect(socket, target(), 1000ms), 0);
+    if (!established) {
+      ASSERT_EQ(actor.connect(socket, target(), 1000ms), 0);
+    }
     expect_stream_passes(actor, socket, id, before);
   } else if (established) {
     EXPECT_EQ(actor.send(socket, 1000), 0) << "an established sender learns nothing";

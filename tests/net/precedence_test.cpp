@@ -13,9 +13,9 @@ class Precedence : public NetTest {
   void SetUp() override {
     NetTest::SetUp();
     if (IsSkipped()) return;
-    for (const std::uint16_t port : {8000, 8050, 8099, 8100}) {
-      lab().peer().take_datagrams(port);
-      lab().peer().accept_connections(port);
+    for (const int port : {7999, 8000, 8050, 8099, 8100}) {
+      lab().peer().take_datagrams(static_cast<std::uint16_t>(port));
+      lab().peer().accept_connections(static_cast<std::uint16_t>(port));
     }
   }
   static constexpr int dropped = EPERM;

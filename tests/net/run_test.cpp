@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// `egress run`: a command in a cgroup of its own, under rules from its first act on.
+// `egress run`: a command under rules from its first act on, and nothing left of it.
 #include <csignal>
 #include <filesystem>
 
@@ -10,84 +10,83 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class RunCommand : public NetTest {
+class Run : public NetTest {
  protected:
-  void SetUp() override {
-    NetTest::SetUp();
-    if (IsSkipped()) return;
-    lab().peer().take_datagrams(7000);
-    (void)done("load");
-  }
-
-  /// `egress run` in the client's network.
-  [[nodiscard]] Invocation running(const std::string& options, const std::string& shell) const {
+  [[nodiscard]] Invocation run_of(const std::string& options, const Words& command) const {
     Words words = words_of("run " + options + " --");
-    words.insert(words.end(), {"bash", "-c", shell});
-    Invocation invocation = lab().invocation(words);
-    invocation.place.netns = lab().network().client();
-    return invocation;
+    words.insert(words.end(), command.begin(), command.end());
+    Invocation call = lab().invocation(words);
+    call.place.netns = lab().network().client();
+    return call;
   }
-  [[nodiscard]] Outcome ran(const std::string& options, const std::string& shell) const {
-    return run(running(options, shell));
+  [[nodiscard]] bool nothing_left() const {
+    const bool rules = !lab().list().empty();
+    for (const auto& entry : std::filesystem::directory_iterator(lab().cgroup_root())) {
+      if (entry.is_directory()) return false;
+    }
+    return !rules;
   }
-  /// Cgroups below the enforced root.
-  [[nodiscard]] std::size_t cgroups() const {
-    std::size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(lab().cgroup_root())) count += entry.is_directory();
-    return count;
-  }
-  void expect_nothing_left() const {
-    EXPECT_EQ(lab().list().size(), 0U);
-    EXPECT_EQ(cgroups(), 0U);
+  [[nodiscard]] static std::string self() { return std::filesystem::read_symlink("/proc/self/exe"); }
+  /// What the command's first act, one send, got: an errno.
+  [[nodiscard]] std::string act(const std::string& options, const std::string& address, const char* protocol = "udp") {
+    const Outcome outcome = run(run_of(options, {self(), "--act", protocol, address, "53"}));
+    EXPECT_EQ(outcome.status, 0) << outcome.text();
+    return outcome.out;
   }
 };
 
-TEST_F(RunCommand, DropsFromTheFirstActOn) {
-  const Outcome outcome = ran("--drop 203.0.113.7:7000/udp", "echo x > /dev/udp/203.0.113.7/7000");
-  EXPECT_NE(outcome.status, 0);
-  EXPECT_NE(outcome.err.find("not permitted"), std::string::npos) << outcome.text();
+const std::string eperm = std::to_string(EPERM) + "\n";
+const std::string passed = "0\n";
+
+TEST_F(Run, RulesAreInForceBeforeTheFirstAct) {
+  lab().peer().take_datagrams(53);
+  EXPECT_EQ(act("--drop 203.0.113.7", "203.0.113.7"), eperm);
+  EXPECT_EQ(act("--drop 203.0.113.7", "203.0.113.8"), passed);
+  EXPECT_EQ(act("--reject 203.0.113.7 --drop 203.0.113.8", "203.0.113.7", "tcp"), eperm);
+  EXPECT_EQ(act("--default-deny --allow 203.0.113.7", "203.0.113.7"), passed);
+  EXPECT_EQ(act("--default-deny --allow 203.0.113.7", "203.0.113.8"), eperm);
+  EXPECT_EQ(act("--drop 203.0.113.7,203.0.113.8 for 5m", "203.0.113.8"), eperm);
+  EXPECT_TRUE(nothing_left());
   lab().settle();
-  EXPECT_EQ(lab().peer().datagrams({"203.0.113.7", 7000}).packets, 0U);
-  expect_nothing_left();
+  EXPECT_EQ(lab().peer().arrived({{}, 53, {}, {}}).packets, 2U);
 }
 
-TEST_F(RunCommand, DefaultDenyLeavesOnlyWhatIsAllowed) {
-  const Outcome outcome = ran("--default-deny --allow 203.0.113.8:7000/udp",
-                              "echo x > /dev/udp/203.0.113.8/7000 || exit 1; echo x > /dev/udp/203.0.113.7/7000 "
-                              "&& exit 2; exit 0");
-  EXPECT_EQ(outcome.status, 0) << outcome.text();
-  lab().settle();
-  EXPECT_EQ(lab().peer().datagrams({"203.0.113.8", 7000}).packets, 1U);
-  EXPECT_EQ(lab().peer().datagrams({"203.0.113.7", 7000}).packets, 0U);
-  expect_nothing_left();
+TEST_F(Run, PassesTheExitStatusOn) {
+  for (const int status : {0, 1, 37, 255}) {
+    EXPECT_EQ(run(run_of("--drop 203.0.113.7", {"sh", "-c", "exit " + std::to_string(status)})).status, status);
+  }
+  EXPECT_EQ(run(run_of("--drop 203.0.113.7", {"sh", "-c", "kill -KILL $$"})).status, 128 + SIGKILL);
+  EXPECT_EQ(run(run_of("--drop 203.0.113.7", {"sh", "-c", "kill -TERM $$"})).status, 128 + SIGTERM);
+  EXPECT_TRUE(nothing_left());
 }
 
-TEST_F(RunCommand, PassesTheExitStatusOn) {
-  EXPECT_EQ(ran("--drop 203.0.113.7", "exit 42").status, 42);
-  EXPECT_EQ(ran("--drop 203.0.113.7", "kill -TERM $$").status, 128 + SIGTERM);
-  EXPECT_EQ(lab().egress("run --drop 203.0.113.7 -- /no/such/command").status, 127);
-  expect_nothing_left();
+TEST_F(Run, ACommandThatCannotBeStartedIsToldLikeAShellDoes) {
+  EXPECT_EQ(run(run_of("--drop 203.0.113.7", {"/no/such/command"})).status, 127);
+  EXPECT_TRUE(nothing_left());
 }
 
-TEST_F(RunCommand, HandsSignalsOnAndCleansUp) {
-  Running command(running("--drop 203.0.113.7", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done"));
-  ASSERT_TRUE(eventually(5s, [&] { return cgroups() == 1 && lab().list().size() == 1; }));
-  std::this_thread::sleep_for(300ms);  // bash sets its trap
-  command.signal(SIGTERM);
-  EXPECT_EQ(command.finish().status, 5);
-  expect_nothing_left();
+TEST_F(Run, PassesInputOutputAndArgumentsThrough) {
+  Invocation call = run_of("--drop 203.0.113.7", {"sh", "-c", "cat; echo \"$1\" >&2", "name", "--drop an argument"});
+  call.input = "to standard input";
+  const Outcome outcome = run(call);
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.out, "to standard input");
+  EXPECT_EQ(outcome.err, "--drop an argument\n");
 }
 
-TEST_F(RunCommand, EndsWhatTheCommandLeftBehind) {
-  EXPECT_EQ(ran("--drop 203.0.113.7", "sleep 1000 > /dev/null 2>&1 & exit 0").status, 0);
-  expect_nothing_left();
+TEST_F(Run, WhatTheCommandLeavesBehindIsEndedWithIt) {
+  const Outcome outcome = run(run_of("--drop 203.0.113.7", {"sh", "-c", "sleep 300 >/dev/null 2>&1 & exit 3"}));
+  EXPECT_EQ(outcome.status, 3) << outcome.text();
+  EXPECT_TRUE(nothing_left());
 }
 
-TEST_F(RunCommand, RefusesAWrongRuleBeforeItStartsAnything) {
-  const Outcome outcome = lab().egress("run --drop 203.0.113.7:99999 -- touch " + lab().directory() + "/started");
-  EXPECT_EQ(outcome.status, 2) << outcome.text();
-  EXPECT_FALSE(std::filesystem::exists(lab().directory() + "/started"));
-  expect_nothing_left();
+TEST_F(Run, TakesItsRulesAwayWhenItIsTerminated) {
+  Running running(run_of("--drop 203.0.113.7", {"sleep", "300"}));
+  ASSERT_TRUE(eventually(10s, [&] { return !nothing_left() && !lab().list().empty(); }));
+  running.signal(SIGTERM);
+  const Outcome outcome = running.finish();
+  EXPECT_EQ(outcome.status, 128 + SIGTERM) << outcome.text();
+  EXPECT_TRUE(nothing_left());
 }
 
 }  // namespace

@@ -55,6 +55,12 @@ bool PinnedMap::call(int command, const void* key, const void* value) const {
   return bpf(command, attributes) == 0;
 }
 
+bool PinnedMap::has(std::uint64_t key) const {
+  // Room for a value of every CPU; only whether there is one matters.
+  std::vector<std::uint8_t> value(std::size_t{64} * 1024);
+  return key_size_ == sizeof(key) && call(BPF_MAP_LOOKUP_ELEM, &key, value.data());
+}
+
 std::size_t PinnedMap::size() const {
   std::vector<std::uint8_t> key(key_size_);
   std::vector<std::uint8_t> next(key_size_);

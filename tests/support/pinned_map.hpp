@@ -36,6 +36,7 @@ class PinnedMap {
   [[nodiscard]] bool erase(const Key& key) const {
     return call(3, &key, nullptr);
   }
+  [[nodiscard]] bool has(std::uint64_t key) const;
   /// How many keys a hash map holds.
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::uint32_t max_entries() const { return max_entries_; }

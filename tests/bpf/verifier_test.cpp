@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <bpf/libbpf.h>
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "sys/hooks.hpp"
+
+namespace egress {
+namespace {
+
+/// A quarter of what the verifier is willing to follow: another kernel's may need more for the same program.
+constexpr std::uint64_t most_instructions = 250'000;
+constexpr std::size_t log_size = 1 << 20;
+constexpr std::uint32_t log_statistics = 4;
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+
+/// "processed N insns (limit …)" in a verifier's log.
+std::uint64_t instructions_in(std::string_view log) {
+  constexpr std::string_view word = "processed ";
+  std::uint64_t number = 0;
+  const std::size_t at = log.rfind(word);
+  if (at != std::string_view::npos) std::from_chars(log.data() + at + word.size(), log.data() + log.size(), number);
+  return number;
+}
+
+bool is_lacking(const Hook& hook) {
+  if (hook.kind != Hook::Kind::OnCall) return false;
+  if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, nullptr) != 1) return true;
+  return hook.group == HookGroup::Sweep &&
+         libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_timer_init, nullptr) != 1;
+}
+
+class Verifier : public ::testing::TestWithParam<Hook> {};
+
+TEST_P(Verifier, AcceptsTheProgramWithRoomToSpare) {
+  const Hook& hook = GetParam();
+  if (is_lacking(hook)) GTEST_SKIP() << "kernel lacks what " << hook.program << " calls (5.15)";
+  const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open(EGRESS_BPF_OBJECT));
+  ASSERT_NE(object, nullptr);
+  std::string log(log_size, '\0');
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.get()) {
+    const bool wanted = std::string_view(bpf_program__name(program)) == hook.program;
+    bpf_program__set_autoload(program, wanted);
+    if (!wanted) continue;
+    bpf_program__set_log_buf(program, log.data(), log.size());
+    bpf_program__set_log_level(program, log_statistics);
+  }
+  if (hook.group != HookGroup::Sweep) {
+    bpf_map__set_autocreate(bpf_object__find_map_by_name(object.get(), "sweeper"), false);
+  }
+  const int failed = bpf_object__load(object.get());
+  log.resize(log.find('\0'));
+  ASSERT_EQ(failed, 0) << log;
+  const std::uint64_t instructions = instructions_in(log);
+  std::cout << "verified " << hook.program << " " << instructions << " instructions\n";  // docs/kernels.md
+  EXPECT_GT(instructions, 0U) << log;
+  EXPECT_LT(instructions, most_instructions) << log;
+}
+
+INSTANTIATE_TEST_SUITE_P(Programs, Verifier, ::testing::ValuesIn(hooks),
+                         [](const auto& info) { return std::string(info.param.program); });
+
+}  // namespace
+}  // namespace egress

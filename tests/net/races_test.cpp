@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+// The kernel's own work (sweep, names of new cgroups) against commands at the same moment.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "support/net_test.hpp"
+#include "support/pinned_map.hpp"
+
+namespace egress::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Endpoint forbidden{"203.0.113.7", 7};
+
+class Races : public NetTest {
+ protected:
+  void SetUp() override {
+    NetTest::SetUp();
+    if (IsSkipped()) return;
+    (void)done("load");
+  }
+  [[nodiscard]] std::size_t size_of(const char* map) const { return PinnedMap(lab().pin_dir() + "/" + map).size(); }
+};
+
+// I6: a rule is extended or replaced in the moment in which it goes over.
+TEST_F(Races, I6WhatIsExtendedAroundItsEndIsInForceWhenReported) {
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const Actor actor = lab().actor("/a");
+  std::uint64_t in_time = 0, late = 0;
+  for (std::uint64_t round = 0; round < scaled(40); ++round) {
+    const auto ids = added("drop cgroup /a to 203.0.113.7 for 100ms --replace");
+    const auto rule = read_rule(lab().pin_dir(), ids.at(0));
+    ASSERT_TRUE(rule);
+    // The command itself takes some 10 ms until it looks at the rule.
+    const std::uint64_t moment = rule->expires_at - 20'000'000 + random() % 22'000'000;
+    ASSERT_TRUE(eventually(1s, [&] { return boot_now() >= moment; }));
+    const Outcome outcome = lab().egress("extend " + std::to_string(ids.at(0)) + " for 1h");
+    const int sent = actor.try_udp(forbidden);
+    if (outcome.status == 0) {
+      ++in_time;
+      ASSERT_EQ(sent, EPERM) << "round " << round;
+      ASSERT_TRUE(eventually(1s, [&] { return boot_now() >= rule->expires_at + 10'000'000; }));
+      ASSERT_EQ(actor.try_udp(forbidden), EPERM) << "round " << round << ": swept away";
+    } else {
+      ++late;
+      ASSERT_EQ(outcome.status, 3) << outcome.text();
+      ASSERT_EQ(sent, 0) << "round " << round << ": reported as over, and in force";
+    }
+  }
+  RecordProperty("in_time", std::to_string(in_time));
+  std::this_thread::sleep_for(600ms);  // two sweeps
+  (void)done("drop cgroup /a to 203.0.113.7 --replace");
+  EXPECT_EQ(actor.try_udp(forbidden), EPERM);
+  EXPECT_EQ(lab().list().size(), 1U);
+  EXPECT_EQ(size_of("members"), 1U) << in_time << " in time, " << late << " late";
+  EXPECT_EQ(size_of("counters"), 1U);
+}
+
+/// Makes and removes cgroups of eight names until it is told to stop; 0 unless it could not.
+int churn(const std::string& parent, int number, const std::atomic<bool>& stop) {
+  while (!stop) {
+    for (int i = 0; i < 8; ++i) {
+      const std::string path = parent + "/u" + std::to_string(number) + "-" + std::to_string(i) + ".service";
+      if (mkdir(path.c_str(), 0755) != 0) return 1;
+      if (rmdir(path.c_str()) != 0) return 2;
+    }
+  }
+  return 0;
+}
+
+TEST_F(Races, CgroupsThatComeAndGoWhileTheirNamesDoLeaveNothingBehind) {
+  const std::string parent = lab().make_cgroup("/system.slice");
+  const std::size_t bindings = size_of("bindings"), names = size_of("names");
+  std::atomic<bool> stop = false;
+  std::array<int, 2> ended{-1, -1};
+  std::vector<std::thread> churners;
+  for (int number = 0; number < 2; ++number) {
+    churners.emplace_back([&, number] { ended[static_cast<std::size_t>(number)] = churn(parent, number, stop); });
+  }
+  for (std::uint64_t round = 0; round < scaled(20); ++round) {
+    const std::string unit = "u" + std::to_string(round % 2) + "-" + std::to_string(round % 8) + ".service";
+    (void)done("drop unit " + unit + " to 203.0.113.7");
+    (void)done("drop cgroup /system.slice/" + unit + " to 203.0.113.7");
+    (void)done("rm unit " + unit);
+    (void)done("rm cgroup /system.slice/" + unit);
+  }
+  (void)done("drop unit u0-3.service to 203.0.113.7");
+  stop = true;
+  for (std::thread& churner : churners) churner.join();
+  EXPECT_EQ(ended[0], 0);
+  EXPECT_EQ(ended[1], 0);
+  const Outcome status = lab().egress("status -o json");
+  EXPECT_EQ(status.status, 0) << status.text();
+  EXPECT_EQ(status.json()["findings"].size(), 0U) << status.text();
+  (void)done("rm --all");
+  // A removed cgroup is forgotten when its last reference goes, a moment later.
+  EXPECT_TRUE(eventually(5s, [&] { return size_of("bindings") == bindings; }))
+      << size_of("bindings") << " bindings, " << bindings << " before";
+  EXPECT_EQ(size_of("names"), names);
+  EXPECT_EQ(size_of("members"), 0U);
+  EXPECT_EQ(size_of("counters"), 0U);
+}
+
+// A cgroup that is being made while the rule for its name is added is bound by one or the other.
+TEST_F(Races, ACgroupMadeWhileItsRuleIsAddedIsBound) {
+  const std::string home = lab().make_cgroup("/home");
+  for (std::uint64_t round = 0; round < scaled(12); ++round) {
+    const std::string name = "r" + std::to_string(round) + ".service";
+    Running add(lab().invocation(words_of("drop unit " + name + " to 203.0.113.7")));
+    std::vector<std::string> made;
+    // Many of that name, so that some are made at any moment of the command.
+    for (int i = 0; i < 60; ++i) made.push_back(lab().make_cgroup("/p" + std::to_string(i) + "/" + name));
+    const Outcome outcome = add.finish();
+    ASSERT_EQ(outcome.status, 0) << outcome.text();
+    const auto rules = lab().list();
+    ASSERT_EQ(rules.size(), round + 1);
+    EXPECT_EQ(rules.back()["subject"]["cgroup_ids"].size(), made.size()) << "round " << round;
+    const Actor actor = lab().actor("/p" + std::to_string(round % 60) + "/" + name);
+    EXPECT_EQ(actor.try_udp(forbidden), EPERM) << "round " << round;
+  }
+}
+
+}  // namespace
+}  // namespace egress::test

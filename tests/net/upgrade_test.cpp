@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+// A new program over an old one: no packet passes in between, nothing of the state is lost.
+#include "support/flood.hpp"
+#include "support/foreign_program.hpp"
+#include "support/net_test.hpp"
+
+namespace egress::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t port = 7;
+
+class Upgrade : public NetTest {
+ protected:
+  /// Everything in the listing but the time that is left.
+  [[nodiscard]] nlohmann::json rules() const {
+    nlohmann::json listed = lab().list();
+    for (nlohmann::json& rule : listed) rule.erase("ttl_left_s");
+    return listed;
+  }
+};
+
+// G5, K4
+TEST_F(Upgrade, G5LeaksNothingAndKeepsRulesIdsAndCountsUnderFlood) {
+  lab().make_cgroup("/a");
+  const auto drop = added("drop cgroup /a to 203.0.113.7 --reason flood");
+  const auto rest = added("reject cgroup /a to 203.0.113.8:1234/tcp forever --name other");
+  (void)added("audit unit later.service to any");
+  const ForeignProgram foreign;
+  ASSERT_TRUE(foreign.attach(lab().cgroup_root(), BPF_F_ALLOW_MULTI));
+  const nlohmann::json before = rules();
+  Flood flood = Flood::start({lab().cgroup_directory("/a"), lab().network().client()}, {{{"203.0.113.7", port}}});
+  flood.wait_for_rounds(1);
+  const std::uint64_t loads = scaled(20);
+  for (std::uint64_t i = 0; i < loads; ++i) {
+    const Outcome load = lab().egress("load");
+    ASSERT_EQ(load.status, 0) << "load " << i << "\n" << load.text();
+  }
+  while (flood.rounds() < 5'000 * loads) flood.wait_for_rounds(1);
+  flood.stop();
+  EXPECT_EQ(flood.odd(), 0U);
+  EXPECT_EQ(flood.passed(0), 0U) << "of " << flood.rounds();
+  const std::uint64_t sent = flood.rounds();
+  EXPECT_EQ(listed(drop.at(0)).value("packets", std::uint64_t{0}), sent) << "counts outlive the program";
+  EXPECT_EQ(foreign.packets(), sent) << "the other program on the same cgroup met every packet too";
+  nlohmann::json after = rules();
+  ASSERT_EQ(after.size(), before.size());
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    for (const char* count : {"packets", "bytes"}) after[i][count] = before[i][count];
+  }
+  EXPECT_EQ(after, before);
+  EXPECT_GT(added("drop cgroup /a to 203.0.113.9").at(0), rest.at(0)) << "an id was given out again";
+}
+
+TEST_F(Upgrade, LeavesTheProgramsOfOthersAloneAndSoDoesUnload) {
+  const Actor actor = lab().actor("/a");
+  const ForeignProgram attached;
+  const ForeignProgram linked;
+  ASSERT_TRUE(attached.attach(lab().cgroup_root(), BPF_F_ALLOW_MULTI));
+  const int link = linked.link(lab().cgroup_root());
+  ASSERT_GE(link, 0);
+  (void)done("load");
+  (void)done("load");
+  EXPECT_EQ(actor.try_udp({"203.0.113.7", port}), 0);
+  EXPECT_EQ(attached.packets(), 1U);
+  EXPECT_EQ(linked.packets(), 1U);
+  (void)done("unload");
+  EXPECT_EQ(actor.try_udp({"203.0.113.7", port}), 0);
+  EXPECT_EQ(attached.packets(), 2U);
+  EXPECT_EQ(linked.packets(), 2U);
+  close(link);
+}
+
+TEST_F(Upgrade, KeepsANameThatIsStillWaitedFor) {
+  (void)added("drop unit later.service to 203.0.113.7");
+  (void)done("load");
+  EXPECT_EQ(lab().actor("/system.slice/later.service").try_udp({"203.0.113.7", port}), EPERM);
+}
+
+}  // namespace
+}  // namespace egress::test
