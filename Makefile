@@ -27,8 +27,8 @@ WRITABLE  = if [ -e $(1) ] && [ ! -w $(1) ]; then \
 CONFIGURE = @$(call WRITABLE,$(1)); cmake -S . -B $(1) $(call GENERATOR,$(1)) --log-level=WARNING $(OPTIONS) $(2) >/dev/null
 COMPILE   = @cmake --build $(1) --parallel $(JOBS)
 
-.PHONY: all deps build-deps demo-deps test-deps bench-deps lint-deps fuzz-deps info demo test test-unit asan install uninstall \
-        bench check-format format tidy fuzz clean help
+.PHONY: all deps build-deps demo-deps test-deps vm-deps bench-deps lint-deps fuzz-deps info demo test test-unit test-kernels \
+        asan install uninstall bench check-format format tidy fuzz clean help
 .NOTPARALLEL:
 
 all: build-deps ## BPF object, skeleton, library, command (no root needed)
@@ -46,6 +46,8 @@ demo-deps:
 	@scripts/deps build demo
 test-deps:
 	@scripts/deps build test
+vm-deps:
+	@scripts/deps build test vm
 bench-deps:
 	@scripts/deps build test bench
 lint-deps: ## install clang-format and clang-tidy (root)
@@ -70,6 +72,11 @@ test-unit: test-deps ## the tests that need no root
 	$(call CONFIGURE,$(BUILD),)
 	$(call COMPILE,$(BUILD)) --target all --target all_tests
 	@scripts/run-tests --label '^(unit|abi)$$' $(BUILD)
+
+test-kernels: vm-deps ## boot Debian's 5.10, 6.1 and 6.12 in QEMU and test there; writes docs/kernels.md
+	$(call CONFIGURE,$(BUILD),)
+	$(call COMPILE,$(BUILD)) --target egress --target bpf_tests --target net_tests
+	@tests/vm/test-kernels $(BUILD)
 
 asan: test-deps ## unit and net tests with ASan and UBSan (root)
 	$(call CONFIGURE,$(ASAN),-DCMAKE_BUILD_TYPE=Debug -DEGRESS_SANITIZE=ON '-DEGRESS_TEST_KINDS=unit;net')
