@@ -7,6 +7,7 @@
 
 #include <array>
 #include <map>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -40,14 +41,15 @@ class Receiver {
       std::vector<pollfd> files = watched();
       poll(files.data(), files.size(), -1);
       sniffer_.drain();
-      for (const pollfd& file : files) {
-        if (file.revents != 0 && file.fd != channel_.fd()) serve(file.fd);
+      for (const pollfd& file : std::span(files).subspan(2)) {
+        if (file.revents != 0) serve(file.fd);
       }
       if (files[0].revents != 0 && !answer()) return 0;
     }
   }
 
  private:
+  /// The channel, the sniffer, then what serve() reads. It must not read the sniffer's frames.
   [[nodiscard]] std::vector<pollfd> watched() const {
     std::vector<pollfd> files{{channel_.fd(), POLLIN, 0}, {sniffer_.fd(), POLLIN, 0}};
     for (const int fd : datagram_sockets_) files.push_back({fd, POLLIN, 0});
