@@ -181,27 +181,17 @@ int egress_skb(struct __sk_buff *skb)
 }
 
 /*
- * ctx->sk as a plain number: through a map it loses its type, and BPF_CORE_READ may
- * follow it. Per CPU, but not safe against preemption: a task that makes such a call on
- * this CPU between store and load leaves its own socket here, and this call is judged by
- * that one's cgroup. The packet hook is not concerned.
+ * ctx->sk as a plain number: read from where it lies on the stack, it has lost its type,
+ * and BPF_CORE_READ may follow it.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} sock_slot SEC(".maps");
-
 static __always_inline struct sock *sock_of(struct bpf_sock_addr *ctx)
 {
-	__u32 zero = 0;
-	__u64 *slot = bpf_map_lookup_elem(&sock_slot, &zero);
+	struct bpf_sock *typed = ctx->sk;
+	struct sock *plain = NULL;
 
-	if (!slot || !ctx->sk)
-		return NULL;
-	*(volatile __u64 *)slot = (__u64)(long)ctx->sk;
-	return (struct sock *)*(volatile __u64 *)slot;
+	if (typed)
+		bpf_probe_read_kernel(&plain, sizeof(plain), &typed);
+	return plain;
 }
 
 /* Two functions: see ancestor_before_6_1. */

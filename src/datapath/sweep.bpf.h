@@ -5,7 +5,8 @@
  * in match.bpf.h; a sweep that is late changes no verdict.
  *
  * The library and a sweep exclude each other by control.maintenance. A library that
- * was killed or stopped with the word in hand loses it when its lease ends.
+ * was killed or stopped with the word in hand loses it when its lease ends; one that
+ * goes on after all finds that out before its change is seen (engine/maintenance.hpp).
  */
 #ifndef EGRESS_DATAPATH_SWEEP_H
 #define EGRESS_DATAPATH_SWEEP_H
@@ -155,9 +156,7 @@ static long sweep_rule(struct bpf_map *map, const __u32 *slot, struct egress_rul
 		rule->died = 0; /* in force meanwhile: the trial's deadline has passed */
 		rule->flags &= ~EGRESS_RULE_TRIAL_OLD;
 	}
-	/* Rules of a change under way or on trial are the library's business. */
-	if (rule->born || rule->died || (rule->flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)))
-		return 0;
+	/* Over is over, also for a rule that a change was about to bring or to take. */
 	if (rule->expires_at <= sweep->now)
 		remove_and_come_again(rule, sweep);
 	else if (rule->expires_at < sweep->next_deadline)
@@ -181,13 +180,14 @@ static long sweep_door(struct bpf_map *map, const __u32 *key, struct drop_config
 	return 0;
 }
 
-/* A change under way (or one whose process died in it) is settled by the library first. */
+/*
+ * The word was free, or its holder is dead or has stood still for a lease: `pending` is
+ * of no interest. What remains of a broken-off change, the next writer undoes or ends.
+ */
 static __always_inline void sweep_rules(struct egress_control *control, struct sweep *sweep)
 {
 	__u64 trial = control->trial_deadline;
 
-	if (control->pending)
-		return;
 	sweep->trial_over = trial != EGRESS_FOREVER && trial <= sweep->now;
 	if (trial != EGRESS_FOREVER && !sweep->trial_over)
 		sweep->next_deadline = trial;

@@ -54,14 +54,14 @@ Result<void> free_rule(Tables& tables, std::uint32_t id) {
 }  // namespace
 
 Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how) {
-  if (auto done = unlink_rules(bench.tables, rules); !done) return done;
-  if (auto done = bench.maintenance.renew(); !done) return done;
+  if (auto done = unlink_rules(bench.tables, bench.maintenance, rules); !done) return done;
   auto empty = settle_sets(bench, rules);
   if (!empty) return std::move(empty).error();
   // A packet may stand on a rule, a list or a set that was just taken out.
   bench.world.wait_for_readers();
   if (auto done = bench.maintenance.renew(); !done) return done;
   for (const std::uint32_t id : rules) {
+    if (auto done = bench.maintenance.beat(); !done) return done;
     if (auto done = free_rule(bench.tables, id); !done) return done;
   }
   for (const std::uint32_t set : *empty) {

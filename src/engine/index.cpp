@@ -11,6 +11,8 @@ namespace egress {
 
 namespace {
 
+constexpr int rebuild_attempts = 8;
+
 struct KeyOrder {
   bool operator()(const egress_member_key& a, const egress_member_key& b) const {
     return std::memcmp(&a, &b, sizeof a) < 0;
@@ -25,9 +27,10 @@ struct ChainGroup {
 using ChainGroups = std::map<egress_member_key, ChainGroup, KeyOrder>;
 
 template <typename Ids>
-Result<ChainGroups> group_by_chain(Tables& tables, const Ids& ids) {
+Result<ChainGroups> group_by_chain(Tables& tables, Maintenance& maintenance, const Ids& ids) {
   ChainGroups groups;
   for (const std::uint32_t id : ids) {
+    if (auto done = maintenance.beat(); !done) return std::move(done).error();
     if (slot_of(tables, id).id != id) continue;
     auto places = chains_of(slot_of(tables, id));
     if (!places) return places.error();
@@ -102,9 +105,13 @@ Result<ChainCursor> open_chain(Tables& tables, const egress_member_key& key, egr
   return ChainCursor(tables, key, chain, *member ? (*member)->head : 0);
 }
 
-Result<void> link_chain(Tables& tables, const egress_member_key& key, ChainGroup& group) {
-  std::sort(group.ids.begin(), group.ids.end(),
+void sort_chain(Tables& tables, std::vector<std::uint32_t>& ids) {
+  std::sort(ids.begin(), ids.end(),
             [&](std::uint32_t a, std::uint32_t b) { return comes_before(slot_of(tables, a), slot_of(tables, b)); });
+}
+
+Result<void> link_chain(Tables& tables, const egress_member_key& key, ChainGroup& group) {
+  sort_chain(tables, group.ids);
   auto cursor = open_chain(tables, key, group.chain);
   if (!cursor) return std::move(cursor).error();
   for (const std::uint32_t id : group.ids) {
@@ -130,6 +137,37 @@ Result<void> unlink_chain(Tables& tables, const egress_member_key& key, egress_c
   return {};
 }
 
+/// From the last rule to the first: a reader on its way meets every rule that stays.
+Result<void> write_chain(Tables& tables, const egress_member_key& key, ChainGroup& group) {
+  sort_chain(tables, group.ids);
+  std::uint32_t next = 0;
+  for (auto id = group.ids.rbegin(); id != group.ids.rend(); ++id) {
+    tables.store(slot_of(tables, *id).next[group.chain], next);
+    next = *id;
+  }
+  return next == 0 ? tables.members().erase(key) : tables.members().put(key, egress_member{next, 0});
+}
+
+/// Writes these chains from the records alone, whatever the links say, without the rules `gone`.
+Result<void> rebuild_chains(Tables& tables, Maintenance& maintenance, ChainGroups& chains,
+                            const std::unordered_set<std::uint32_t>& gone) {
+  for (auto& [key, group] : chains) group.ids.clear();
+  for (const egress_rule& rule : tables.rules()) {
+    if (auto done = maintenance.beat(); !done) return done;
+    if (rule.id == 0 || gone.contains(rule.id)) continue;
+    auto places = chains_of(rule);
+    if (!places) return std::move(places).error();
+    for (const ChainPlace& place : *places) {
+      if (const auto chain = chains.find(place.key); chain != chains.end()) chain->second.ids.push_back(rule.id);
+    }
+  }
+  for (auto& [key, group] : chains) {
+    if (auto done = maintenance.beat(); !done) return done;
+    if (auto done = write_chain(tables, key, group); !done) return done;
+  }
+  return {};
+}
+
 bool has_ports(const egress_member_key& key) { return (key.set_kind & (EGRESS_KIND_EXACT | EGRESS_KIND_RANGE)) != 0; }
 
 }  // namespace
@@ -146,22 +184,30 @@ Result<std::vector<ChainPlace>> chains_of(const egress_rule& rule) {
   return places;
 }
 
-Result<void> link_rules(Tables& tables, std::span<const std::uint32_t> ids) {
-  auto groups = group_by_chain(tables, ids);
+Result<void> link_rules(Tables& tables, Maintenance& maintenance, std::span<const std::uint32_t> ids) {
+  auto groups = group_by_chain(tables, maintenance, ids);
   if (!groups) return std::move(groups).error();
   for (auto& [key, group] : *groups) {
+    if (auto done = maintenance.beat(); !done) return done;
     if (auto done = link_chain(tables, key, group); !done) return done;
   }
   return {};
 }
 
-Result<void> unlink_rules(Tables& tables, const std::unordered_set<std::uint32_t>& ids) {
-  auto groups = group_by_chain(tables, ids);
+Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::unordered_set<std::uint32_t>& ids) {
+  auto groups = group_by_chain(tables, maintenance, ids);
   if (!groups) return std::move(groups).error();
   for (const auto& [key, group] : *groups) {
+    if (auto done = maintenance.beat(); !done) return done;
     if (auto done = unlink_chain(tables, key, group.chain, ids); !done) return done;
   }
-  return {};
+  for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
+    if (auto done = maintenance.renew(); !done) return done;
+    if (!maintenance.was_lost()) return {};
+    maintenance.start_afresh();
+    if (auto done = rebuild_chains(tables, maintenance, *groups, ids); !done) return done;
+  }
+  return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
 }
 
 void SetSummary::include_shape(egress_list list, const egress_shape& shape) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/encode.hpp"
+#include "engine/maintenance.hpp"
 #include "engine/tables.hpp"
 
 /// The way from a destination to its rules: chains under member keys, and the lists of shapes of a set.
@@ -25,11 +26,13 @@ struct ChainPlace {
 [[nodiscard]] Result<std::vector<ChainPlace>> chains_of(const egress_rule& rule);
 
 /// Enters rules that stand in their slots into their chains, in the order of comes_before(). Readers of
-/// earlier epochs pass over them.
-[[nodiscard]] Result<void> link_rules(Tables& tables, std::span<const std::uint32_t> ids);
+/// earlier epochs pass over them. Worthless if the maintenance was lost meanwhile: the caller asks.
+[[nodiscard]] Result<void> link_rules(Tables& tables, Maintenance& maintenance, std::span<const std::uint32_t> ids);
 
-/// Takes rules out of their chains. The records stay as they are, for readers who stand on them.
-[[nodiscard]] Result<void> unlink_rules(Tables& tables, const std::unordered_set<std::uint32_t>& ids);
+/// Takes rules out of their chains. The records stay as they are, for readers who stand on them. If the
+/// maintenance was lost, the chains are written anew.
+[[nodiscard]] Result<void> unlink_rules(Tables& tables, Maintenance& maintenance,
+                                        const std::unordered_set<std::uint32_t>& ids);
 
 /// What the head of a set says about its rules.
 struct SetSummary {

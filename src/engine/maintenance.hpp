@@ -16,21 +16,35 @@ class Maintenance {
   [[nodiscard]] static Result<Maintenance> take(Tables& tables, World& world);
 
   Maintenance(Maintenance&& other) noexcept
-      : tables_(std::exchange(other.tables_, nullptr)), world_(std::exchange(other.world_, nullptr)) {}
+      : tables_(std::exchange(other.tables_, nullptr)),
+        world_(std::exchange(other.world_, nullptr)),
+        lost_(other.lost_),
+        beats_(other.beats_) {}
   Maintenance& operator=(Maintenance&&) = delete;
   ~Maintenance();
 
-  /// Tells the sweep that this holder is alive; to be called at least every few seconds of work. Takes the
-  /// word again if it was lost: a sweep leaves rules alone while a change is pending.
+  /// Tells the sweep that this holder is alive. Takes the word again if it was lost, which happens to a process
+  /// that was stopped for longer than the lease.
   [[nodiscard]] Result<void> renew();
+  /// renew(), once in many calls: for loops of microseconds each.
+  [[nodiscard]] Result<void> beat();
+  /// Whether renew() ever found the word lost since start_afresh(). A sweep then took over rules out of their
+  /// chains and may have settled a trial: what was read of either before, and written after it, may be wrong.
+  [[nodiscard]] bool was_lost() const { return lost_; }
+  void start_afresh() { lost_ = false; }
+  /// For the heir of a writer that may have stood still like that.
+  void assume_lost() { lost_ = true; }
 
-  static constexpr std::chrono::seconds lease{5};
+  /// An over rule is gone within a second, also when a command was killed just before.
+  static constexpr std::chrono::milliseconds lease{500};
 
  private:
   Maintenance(Tables& tables, World& world) : tables_(&tables), world_(&world) {}
 
   Tables* tables_;
   World* world_;
+  bool lost_ = false;
+  unsigned beats_ = 0;
 };
 
 }  // namespace egress

@@ -71,6 +71,7 @@ Result<void> Transaction::repair() {
   }
   // Packets that read the epoch before the flip may still be on their way.
   world_.wait_for_readers();
+  maintenance_.assume_lost();
   if (auto done = clean(bench(), gone, Names::Prune::Thorough); !done) return done;
   for (egress_rule& rule : tables_.rules()) {
     if (rule.id != 0 && rule.born != 0) tables_.store(rule.born, 0u);

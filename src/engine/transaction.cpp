@@ -14,8 +14,8 @@ namespace {
 /// Ids from here on are free for listing rules of `drop_configs` whose own id is taken.
 constexpr std::uint32_t ids_end = 0x80000000u;
 
-/// Writes between two signs of life: far less than a lease at a microsecond each.
-constexpr std::size_t renew_every = 4096;
+/// How often a change is written when a sweep took over from a process that stood still.
+constexpr int write_attempts = 3;
 
 std::set<SetName> places_of(const Change& change) {
   std::set<SetName> places;
@@ -78,20 +78,29 @@ Result<std::vector<RuleId>> Transaction::commit(const Change& change) {
   std::vector<RuleId> given;
   if (change.added.empty() && change.removed.empty()) return given;
   if (auto done = check(change); !done) return std::move(done).error();
-  auto ids = choose_ids(change.added.size());
-  if (!ids) return std::move(ids).error();
-  ids_ = std::move(*ids);
-  if (auto done = write(change); !done) {
-    // What was written is as invisible as what a killed process leaves. If it cannot be undone now either,
-    // the next writer does it.
-    static_cast<void>(repair());
-    return std::move(done).error();
-  }
+  if (auto done = prepare(change); !done) return std::move(done).error();
   tables_.store(tables_.control().epoch, tables_.control().pending);
   // The change is made; cleaning that fails is done by the next writer.
   static_cast<void>(finish(change));
   for (const std::uint32_t id : ids_) given.push_back(RuleId{id});
   return given;
+}
+
+/// Everything before the flip.
+Result<void> Transaction::prepare(const Change& change) {
+  for (int attempt = 0; attempt < write_attempts; ++attempt) {
+    auto ids = choose_ids(change.added.size());
+    if (!ids) return std::move(ids).error();
+    ids_ = std::move(*ids);
+    auto done = write(change);
+    if (done && !maintenance_.was_lost()) return {};
+    // What was written is as invisible as what a killed process leaves. If it cannot be undone now either,
+    // the next writer does it.
+    auto undone = repair();
+    if (!done) return done;
+    if (!undone) return undone;
+  }
+  return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
 }
 
 Result<void> Transaction::check(const Change& change) {
@@ -156,6 +165,7 @@ Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
 Result<void> Transaction::write(const Change& change) {
   egress_control& control = tables_.control();
   if (auto done = maintenance_.renew(); !done) return done;
+  maintenance_.start_afresh();
   tables_.store(control.pending, following(control.epoch));
   if (!ids_.empty()) tables_.store(control.next_id, ids_.back() + 1);
   std::set<Subject> subjects;
@@ -175,10 +185,9 @@ Result<void> Transaction::write(const Change& change) {
   }
   if (auto done = write_heads(); !done) return done;
   if (auto done = write_rules(change); !done) return done;
-  if (auto done = link_rules(tables_, ids_); !done) return done;
-  if (auto done = maintenance_.renew(); !done) return done;
+  if (auto done = link_rules(tables_, maintenance_, ids_); !done) return done;
   mark_removed(change);
-  return {};
+  return maintenance_.renew();
 }
 
 /// Before a rule is visible, packets must look for its shape and know that its set decides.
@@ -214,9 +223,7 @@ Result<void> Transaction::write_heads() {
 /// The record comes first: whatever else belongs to a rule can then be found by it and taken back.
 Result<void> Transaction::write_rules(const Change& change) {
   for (std::size_t i = 0; i < records_.size(); ++i) {
-    if (i % renew_every == renew_every - 1) {
-      if (auto done = maintenance_.renew(); !done) return done;
-    }
+    if (auto done = maintenance_.beat(); !done) return done;
     store_rule(tables_, records_[i]);
     if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
     const std::string& reason = change.added[i].spec.reason;
@@ -261,6 +268,8 @@ Result<void> Transaction::finish(const Change& change) {
     if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
   }
   for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).born, 0u);
+  // Again: a sweep that came between may have stored what it knew before.
+  for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
   tables_.store(tables_.control().pending, 0u);
   return {};
 }

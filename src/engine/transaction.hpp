@@ -67,6 +67,7 @@ class Transaction {
   Transaction(Tables& tables, World& world, Maintenance maintenance);
 
   // transaction.cpp
+  [[nodiscard]] Result<void> prepare(const Change& change);
   [[nodiscard]] Result<void> check(const Change& change);
   [[nodiscard]] Result<void> check_sets(const Change& change);
   [[nodiscard]] Result<void> write(const Change& change);

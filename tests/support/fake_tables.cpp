@@ -7,7 +7,9 @@ namespace egress::test {
 
 void Faults::before_write() {
   if (dead_) throw Killed{};
-  if (++writes_ != kill_at_) return;
+  ++writes_;
+  if (writes_ == stop_at_) meanwhile_();
+  if (writes_ != kill_at_) return;
   dead_ = true;
   throw Killed{};
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <set>
 #include <vector>
@@ -22,7 +23,11 @@ class Faults {
   /// The process dies before its n-th write, stores to shared memory included: Killed is thrown, and every
   /// later write is refused until reset().
   void kill_at(std::size_t n) { reset(), kill_at_ = n; }
-  void reset() { fail_at_ = kill_at_ = failures_ = writes_ = table_writes_ = 0, dead_ = false; }
+  /// The process stands still before its n-th write, while `meanwhile` happens; then it goes on.
+  void stop_at(std::size_t n, std::function<void()> meanwhile) {
+    reset(), stop_at_ = n, meanwhile_ = std::move(meanwhile);
+  }
+  void reset() { fail_at_ = kill_at_ = stop_at_ = failures_ = writes_ = table_writes_ = 0, dead_ = false; }
 
   [[nodiscard]] bool dead() const { return dead_; }
   [[nodiscard]] std::size_t writes() const { return writes_; }
@@ -37,6 +42,8 @@ class Faults {
  private:
   std::size_t fail_at_ = 0;
   std::size_t kill_at_ = 0;
+  std::size_t stop_at_ = 0;
+  std::function<void()> meanwhile_;
   std::size_t failures_ = 0;
   std::size_t writes_ = 0;
   std::size_t table_writes_ = 0;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "support/engine_lab.hpp"
+#include "support/model_sweep.hpp"
 
 namespace egress {
 namespace {
@@ -76,6 +77,111 @@ TEST_F(EngineSweep, PassesOverHolesInAChain) {
   EXPECT_EQ(fate("/app", "10.0.0.1", 135), "drop");
   ASSERT_TRUE(engine.remove({{last}, {}, {}, false}).ok());
   EXPECT_EQ(fate("/app", "10.0.0.1", 135), "drop");
+}
+
+/// A chain of ranges, some of which are over after five seconds, and a change in their midst.
+struct Interrupted : EngineLab {
+  Interrupted() {
+    world.mkdir_unbound("/app");
+    for (int last = 110; last <= 170; last += 20) add(cgroup("/app"), rule(range(last), 5s));
+    for (int last = 120; last <= 160; last += 20) add(cgroup("/app"), rule(range(last)));
+  }
+  static std::string range(int last) { return "drop 10.0.0.1:100-" + std::to_string(last); }
+  [[nodiscard]] std::string picture() {
+    std::string text;
+    for (std::uint16_t port = 105; port <= 195; port += 10) text += fate("/app", "10.0.0.1", port)[0];
+    return text;
+  }
+};
+
+void stop_everywhere(const std::function<bool(EngineLab&)>& change) {
+  Interrupted whole;
+  whole.tables.faults.reset();
+  ASSERT_TRUE(change(whole));
+  const std::size_t writes = whole.tables.faults.writes();
+  whole.world.advance(5s);
+  const std::string wanted = whole.picture();
+  for (std::size_t n = 1; n <= writes; ++n) {
+    for (int sweeps = 1; sweeps <= 2; ++sweeps) {
+      Interrupted lab;
+      lab.tables.faults.stop_at(n, [&] {
+        lab.world.advance(5s);
+        for (int i = 0; i < sweeps; ++i) sweep_as_the_kernel(lab.tables, lab.world);
+      });
+      ASSERT_TRUE(change(lab)) << "write " << n << ", sweeps " << sweeps;
+      ASSERT_EQ(lab.picture(), wanted) << "write " << n << ", sweeps " << sweeps;
+      lab.tables.faults.reset();
+      lab.world.advance(longest_lifetime);
+      for (int i = 0; i < 2; ++i) sweep_as_the_kernel(lab.tables, lab.world);
+      ASSERT_TRUE(lab.engine.maintain().ok());
+      ASSERT_EQ(lab.tables.leftovers(), "") << "write " << n << ", sweeps " << sweeps;
+    }
+  }
+}
+
+TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileAdding) {
+  stop_everywhere([](EngineLab& lab) {
+    return lab.engine.add({cgroup("/app"), {rule(Interrupted::range(135)), rule("reject 10.0.0.1:100-155")}, {}, false})
+        .ok();
+  });
+}
+
+TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileRemoving) {
+  stop_everywhere([](EngineLab& lab) { return lab.engine.remove({{RuleId{6}}, {}, {}, false}).ok(); });
+}
+
+TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileReplacing) {
+  stop_everywhere([](EngineLab& lab) {
+    return lab.engine.add({cgroup("/app"), {rule("allow 10.0.0.1:100-140"), rule("drop 10.0.0.1:190")}, {}, true}).ok();
+  });
+}
+
+/// It stood still, a sweep came, it went on for `more` writes without noticing, and was killed.
+TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillBeforeItIsKilled) {
+  for (std::size_t n = 1; n <= 60; ++n) {
+    for (std::size_t more = 1; more <= 3; ++more) {
+      Interrupted lab;
+      lab.tables.faults.stop_at(n, [&] {
+        lab.world.advance(5s);
+        sweep_as_the_kernel(lab.tables, lab.world);
+        lab.tables.faults.kill_at(more);
+      });
+      try {
+        static_cast<void>(lab.engine.remove({{RuleId{4}}, {}, {}, false}));
+        static_cast<void>(lab.engine.add({cgroup("/app"), {rule("reject 10.0.0.1:100-145")}, {}, false}));
+      } catch (const Killed&) {
+      }
+      lab.world.advance(1s);  // more than a lease
+      sweep_as_the_kernel(lab.tables, lab.world);
+      lab.tables.faults.reset();
+      ASSERT_TRUE(lab.engine.maintain().ok());
+      ASSERT_EQ(lab.fate("/app", "10.0.0.1", 120), "drop") << "stopped before write " << n << ", then " << more;
+      ASSERT_EQ(lab.fate("/app", "10.0.0.1", 160), "drop") << "stopped before write " << n << ", then " << more;
+      lab.world.advance(longest_lifetime);
+      ASSERT_TRUE(lab.engine.maintain().ok());
+      ASSERT_EQ(lab.tables.leftovers(), "");
+    }
+  }
+}
+
+TEST_F(EngineSweep, TakesOverRulesOfAChangeWhoseWriterWasKilled) {
+  add(cgroup("/app"), rule("drop 10.0.0.1", 5s));
+  for (std::size_t n = 1;; ++n) {
+    tables.faults.kill_at(n);
+    bool killed = false;
+    try {
+      EXPECT_TRUE(engine.add({cgroup("/app"), {rule("drop 10.0.0.2", 5s), rule("drop 10.0.0.1", 4s)}, {}, true}).ok());
+    } catch (const Killed&) {
+      killed = true;
+    }
+    world.advance(5s);
+    for (int i = 0; i < 2; ++i) sweep_as_the_kernel(tables, world);
+    for (const egress_rule& record : tables.rules()) ASSERT_EQ(record.id, 0u) << "killed before write " << n;
+    ASSERT_EQ(tables.counters.size(), 0u);
+    if (!killed) break;
+    tables.faults.reset();
+    add(cgroup("/app"), rule("drop 10.0.0.1", 5s));
+  }
 }
 
 TEST_F(EngineSweep, ShrinksTheListOfShapes) {

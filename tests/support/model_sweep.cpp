@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "support/model_sweep.hpp"
+
+#include <algorithm>
+
+#include "engine/index.hpp"
+#include "engine/records.hpp"
+
+namespace egress::test {
+namespace {
+
+void unlink(FakeTables& tables, const egress_rule& rule, const ChainPlace& place) {
+  const auto member = *tables.members().get(place.key);
+  if (!member) return;
+  const std::uint32_t next = rule.next[place.chain];
+  if (member->head == rule.id) {
+    if (next != 0)
+      tables.members().set(place.key, {next, 0});
+    else
+      tables.members().remove(place.key);
+    return;
+  }
+  std::uint32_t at = member->head;
+  for (int step = 0; step < EGRESS_STEPS_MAX && at != 0; ++step) {
+    egress_rule& before = slot_of(tables, at);
+    if (before.id != at) return;
+    at = before.next[place.chain];
+    if (at != rule.id) continue;
+    before.next[place.chain] = next;
+    return;
+  }
+}
+
+void remove(FakeTables& tables, egress_rule& rule) {
+  const auto places = chains_of(rule);
+  for (const ChainPlace& place : *places) unlink(tables, rule, place);
+  tables.counters.erase(EGRESS_COUNTER_RULE | rule.id);
+  tables.reasons().remove(rule.id);
+  egress_rule cleared{};
+  std::copy(std::begin(rule.next), std::end(rule.next), std::begin(cleared.next));
+  rule = cleared;
+}
+
+}  // namespace
+
+void sweep_as_the_kernel(FakeTables& tables, const FakeWorld& world) {
+  egress_control& control = tables.control();
+  const auto now = static_cast<std::uint64_t>(world.now()->since_boot.count());
+  std::uint64_t next_deadline = EGRESS_FOREVER;
+  if (control.next_deadline > now) return;
+  if (control.maintenance == EGRESS_MAINTENANCE_LIBRARY && now < control.lease_until) return;
+  for (egress_rule& rule : tables.rules()) {
+    if (rule.id == 0) {
+      std::fill(std::begin(rule.next), std::end(rule.next), 0);
+    } else if (rule.expires_at <= now) {
+      remove(tables, rule);
+      next_deadline = now;  // come again
+    } else {
+      next_deadline = std::min<std::uint64_t>(next_deadline, rule.expires_at);
+    }
+  }
+  control.next_deadline = next_deadline;
+  control.maintenance = EGRESS_MAINTENANCE_FREE;
+}
+
+}  // namespace egress::test
