@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 1
+#define EGRESS_ABI 2
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -137,6 +137,37 @@ struct egress_member {
 	__u32 head;
 	__u32 zero;
 };
+
+/*
+ * `sieve` (array of u64, mmapable, a power of two of words): a Bloom filter over the
+ * prefixes of all rules, each in one word (a blocked Bloom filter: Putze, Sanders and
+ * Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). A packet whose
+ * address has no hit with any prefix length in use meets no rule. Bits of a rule are
+ * set before the rule is visible, and cleared when no record needs them. Prefix length
+ * 0 is not in it: it matches anything.
+ */
+#define EGRESS_SIEVE_WORDS_PER_RULE 2 /* a word for every so many rules: 32 bits a rule */
+
+/* Of a prefix: plen 1 to 128 bits, address as in egress_rule, addr[1] << 32 | addr[0]. */
+static inline __u64 egress_sieve_hash(__u64 addr01, __u64 addr23, __u32 plen, __u32 v6)
+{
+	__u64 hash = (addr01 ^ ((__u64)(plen + 256 * v6) << 40)) * 0x9E3779B97F4A7C15ull;
+
+	hash ^= hash >> 32;
+	hash = (hash + addr23) * 0xC2B2AE3D27D4EB4Full;
+	return hash ^ hash >> 29;
+}
+
+/* The word, not yet cut to the number of words; the bits in it. */
+static inline __u32 egress_sieve_word(__u64 hash)
+{
+	return (__u32)(hash >> 32);
+}
+
+static inline __u64 egress_sieve_bits(__u64 hash)
+{
+	return 1ull << (hash & 63) | 1ull << (hash >> 6 & 63) | 1ull << (hash >> 12 & 63);
+}
 
 /* `counters` (per-CPU hash): key EGRESS_COUNTER_RULE | id or EGRESS_COUNTER_DOOR | id. */
 #define EGRESS_COUNTER_RULE 0ull

@@ -137,6 +137,10 @@ __noinline int judge_skb(struct __sk_buff *skb)
 		walk_packet(skb, subject.id, when);
 		if (!recall(&subject, when))
 			return TRY_AGAIN;
+		if (subject.count && !subject.door) {
+			note_lengths_v4(subject.id, when);
+			note_lengths_v6(subject.id, when);
+		}
 	}
 	if (!subject.count && !subject.door)
 		return SKB_PASS;
@@ -161,13 +165,15 @@ int egress_skb(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
 	struct egress_control *control = the_control();
-	__u64 id = bpf_skb_cgroup_id(skb);
+	__u64 id = bpf_skb_cgroup_id(skb), when;
+	struct cache_entry *entry = cache_slot(id);
 
-	if (!totals || !control)
-		return SKB_PASS; /* arrays of one entry: cannot be */
+	if (!totals || !control || !entry)
+		return SKB_PASS; /* arrays, and indices within them: cannot be */
 	totals->packets_processed += segments_of(skb);
-	/* Nearly every packet: of a cgroup that no rule names. */
-	if (has_no_rules(id, when_of(*(volatile __u32 *)&control->epoch)))
+	when = when_of(*(volatile __u32 *)&control->epoch);
+	/* Nearly every packet: of a cgroup that no rule names, or to where no rule points. */
+	if (has_no_rules(entry, id, when) || passes_sieve(skb, entry, id, when))
 		return SKB_PASS;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int verdict = judge_skb(skb);

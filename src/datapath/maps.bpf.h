@@ -9,15 +9,19 @@
 #include "drop_egress_by_cgroup.h"
 #include "datapath/kernel.bpf.h"
 
+#define DEFAULT_RULES EGRESS_DEFAULT_MAX_RULES
+#define DEFAULT_SIEVE (EGRESS_DEFAULT_MAX_RULES / EGRESS_SIEVE_WORDS_PER_RULE)
+
 /* Root of the enforced subtree: cgroup id, and its level in the whole hierarchy. */
 const volatile __u64 root_id = 0;
 const volatile __u32 root_level = 0;
 /* max_entries of `rules`: the rule with id I stands at I % rules_size. */
 const volatile __u32 rules_size = EGRESS_DEFAULT_MAX_RULES;
+/* max_entries of `sieve` minus one. */
+const volatile __u32 sieve_mask = DEFAULT_SIEVE - 1;
 /* Print each verdict to the kernel's trace pipe. */
 const volatile bool debug = false;
 
-#define DEFAULT_RULES EGRESS_DEFAULT_MAX_RULES
 
 #define HASH(name_, key_, value_, entries_, flags_)        \
 	struct {                                           \
@@ -51,6 +55,7 @@ struct {
 SHARED_ARRAY(rules, struct egress_rule, DEFAULT_RULES);                                   /* loader */
 SHARED_ARRAY(sets, struct egress_set, DEFAULT_RULES + 1);                                 /* loader */
 SHARED_ARRAY(shapes, struct egress_shape, 4 * DEFAULT_RULES);                             /* loader */
+SHARED_ARRAY(sieve, __u64, DEFAULT_SIEVE);                                                /* loader */
 HASH(members, struct egress_member_key, struct egress_member, 4 * DEFAULT_RULES, BPF_F_NO_PREALLOC); /* loader */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

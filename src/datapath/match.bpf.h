@@ -11,6 +11,7 @@
 
 #include "datapath/account.bpf.h"
 #include "datapath/flow.bpf.h"
+#include "datapath/sieve.bpf.h"
 #include "datapath/subject.bpf.h"
 
 /* egress_list, computed. */
@@ -86,24 +87,6 @@ static __always_inline bool fits(const volatile struct egress_rule *rule, const 
 	}
 	return true;
 }
-
-/*
- * Netmasks in network byte order: the entry 96 + N is a word with its first N bits set.
- * Word W of the mask of prefix length P is the entry P + 96 - 32 * W; the table is long
- * enough for any P of eight bits.
- */
-#define MASK_ZERO 96
-#define LEADING(bits_) __builtin_bswap32(U32_MAX << (32 - (bits_)))
-/* clang-format off */
-const __be32 masks[MASK_ZERO + 256] = {
-	[MASK_ZERO + 1] =
-	LEADING(1), LEADING(2), LEADING(3), LEADING(4), LEADING(5), LEADING(6), LEADING(7), LEADING(8),
-	LEADING(9), LEADING(10), LEADING(11), LEADING(12), LEADING(13), LEADING(14), LEADING(15), LEADING(16),
-	LEADING(17), LEADING(18), LEADING(19), LEADING(20), LEADING(21), LEADING(22), LEADING(23), LEADING(24),
-	LEADING(25), LEADING(26), LEADING(27), LEADING(28), LEADING(29), LEADING(30), LEADING(31),
-	[MASK_ZERO + 32 ... MASK_ZERO + 255] = U32_MAX,
-};
-/* clang-format on */
 
 static __always_inline __u32 all_bits_if(__u32 kind, __u32 bit)
 {
@@ -232,6 +215,9 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 	if (!shape || !worth_a_look(shape, flow.flags))
 		return 0;
 	make_key(&key, set_shape >> 32, shape, &flow);
+	if (key.plen && !sieve_holds((__u64)key.addr[1] << 32 | key.addr[0], (__u64)key.addr[3] << 32 | key.addr[2],
+				     key.plen, flow.flags & FLOW_V6))
+		return 0;
 	member = bpf_map_lookup_elem(&members, &key);
 	if (!member)
 		return 0;

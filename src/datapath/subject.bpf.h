@@ -23,6 +23,14 @@
 
 #define REFS_SIZE 32 /* EGRESS_SETS_OF_PACKET, and a power of two */
 
+#define LENGTHS_BYTES 32 /* as many prefix lengths of a family are listed; IPv4 has no more */
+
+/* See sieve.bpf.h: one byte each, the rest zero. */
+struct cached_lengths {
+	__u64 sum;
+	__u64 words[LENGTHS_BYTES / 8];
+};
+
 struct cache_entry {
 	__u64 id; /* of the leaf cgroup; 0 = unused */
 	__u64 sum;
@@ -31,6 +39,7 @@ struct cache_entry {
 	__u32 door;  /* bit N: the ancestor N levels below the root is in cgroup_rules */
 	__u32 count; /* of refs; may be more than fit: then nothing is known */
 	__u32 refs[REFS_SIZE]; /* root first */
+	struct cached_lengths lengths[2]; /* IPv4, IPv6 */
 };
 
 struct {
@@ -134,11 +143,11 @@ static __always_inline bool recall(struct subject *subject, __u64 when)
 }
 
 /* recall() for the one answer that needs no more: the entry holds now, and names nothing. */
-static __always_inline bool has_no_rules(__u64 id, __u64 when)
+static __always_inline bool has_no_rules(struct cache_entry *at, __u64 id, __u64 when)
 {
-	volatile struct cache_entry *entry = cache_slot(id);
+	volatile struct cache_entry *entry = at;
 
-	return entry && entry->sum == sum_of(id, when, 0, 0) && entry->id == id;
+	return entry->sum == sum_of(id, when, 0, 0) && entry->id == id;
 }
 
 /* Whether the entry was left alone since recall(). */

@@ -5,6 +5,7 @@
 
 #include "engine/index.hpp"
 #include "engine/records.hpp"
+#include "engine/sieve.hpp"
 
 namespace egress {
 
@@ -64,6 +65,7 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
     if (auto done = bench.maintenance.beat(); !done) return done;
     if (auto done = free_rule(bench.tables, id); !done) return done;
   }
+  if (!rules.empty()) rebuild_sieve(bench.tables);
   for (const std::uint32_t set : *empty) {
     bench.tables.store(bench.tables.sets()[set].flags, 0u);
     bench.tables.sets()[set] = {};

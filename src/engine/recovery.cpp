@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/records.hpp"
+#include "engine/sieve.hpp"
 #include "engine/transaction.hpp"
 
 /// What begin() does before a change: undo or finish what a killed writer left, settle a trial, sweep.
@@ -170,6 +171,8 @@ Result<void> Transaction::sweep() {
   for (std::uint32_t i = 1; i < sets.size() && !swept; ++i) {
     swept = (sets[i].flags & EGRESS_SET_USED) != 0 && !subject_gone.contains(i);
   }
+  // What the kernel's sweep took out left its bits.
+  rebuild_sieve(tables_);
   if (!swept) return {};
   if (auto done = clean_up(gone, Names::Prune::Anchors); !done) return done;
   if (trial_is_open()) next_deadline = std::min<std::uint64_t>(next_deadline, control.trial_deadline);

@@ -39,6 +39,7 @@ class Tables {
   [[nodiscard]] virtual std::span<egress_rule> rules() = 0;
   [[nodiscard]] virtual std::span<egress_set> sets() = 0;
   [[nodiscard]] virtual std::span<egress_shape> shapes() = 0;
+  [[nodiscard]] virtual std::span<__u64> sieve() = 0;  ///< a power of two of words
   [[nodiscard]] virtual std::span<egress_anchor> anchors() = 0;
 
   /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.

@@ -6,6 +6,7 @@
 
 #include "engine/index.hpp"
 #include "engine/records.hpp"
+#include "engine/sieve.hpp"
 
 namespace egress {
 
@@ -225,6 +226,7 @@ Result<void> Transaction::write_rules(const Change& change) {
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (auto done = maintenance_.beat(); !done) return done;
     store_rule(tables_, records_[i]);
+    enter_into_sieve(tables_, records_[i]);
     if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
     const std::string& reason = change.added[i].spec.reason;
     if (reason.empty()) continue;

@@ -55,6 +55,7 @@ class KernelTables final : public Tables {
   [[nodiscard]] std::span<egress_rule> rules() override;
   [[nodiscard]] std::span<egress_set> sets() override;
   [[nodiscard]] std::span<egress_shape> shapes() override;
+  [[nodiscard]] std::span<__u64> sieve() override;
   [[nodiscard]] std::span<egress_anchor> anchors() override;
   [[nodiscard]] Table<egress_member_key, egress_member>& members() override;
   [[nodiscard]] Table<std::uint32_t, egress_anchor_name>& anchor_names() override;

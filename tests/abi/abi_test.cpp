@@ -140,6 +140,7 @@ TEST_F(Object, HasKeysAndValuesOfTheHeadersSizes) {
   expect_map("anchors", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_anchor));
   expect_map("control", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_control));
   expect_map("meta", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_meta));
+  expect_map("sieve", BPF_MAP_TYPE_ARRAY, 4, 8);
   expect_map("members", BPF_MAP_TYPE_HASH, sizeof(egress_member_key), sizeof(egress_member));
   expect_map("names", BPF_MAP_TYPE_HASH, sizeof(egress_name_key), sizeof(egress_name));
   expect_map("bindings", BPF_MAP_TYPE_HASH, 8, sizeof(egress_binding));

@@ -125,6 +125,7 @@ const std::vector<MapRow>& maps_of_contract() {
       {"rules", BPF_MAP_TYPE_ARRAY, "u32", "egress_rule"},
       {"sets", BPF_MAP_TYPE_ARRAY, "u32", "egress_set"},
       {"shapes", BPF_MAP_TYPE_ARRAY, "u32", "egress_shape"},
+      {"sieve", BPF_MAP_TYPE_ARRAY, "u32", "u64"},
       {"members", BPF_MAP_TYPE_HASH, "egress_member_key", "egress_member"},
       {"counters", BPF_MAP_TYPE_PERCPU_HASH, "u64", "egress_counter"},
       {"anchors", BPF_MAP_TYPE_ARRAY, "u32", "egress_anchor"},

@@ -25,6 +25,7 @@ FakeTables::FakeTables(std::uint32_t max_rules)
     : rules_(max_rules),
       sets_(max_rules + 1),
       shapes_(4 * std::size_t{max_rules}),
+      sieve_(64),
       anchors_(max_rules + 1),
       members_(faults, 4 * std::size_t{max_rules}),
       anchor_names_(faults, max_rules + 1),
@@ -90,6 +91,7 @@ std::string FakeTables::leftovers() const {
   for (const auto& [id, binding] : *bindings) {
     note("bound", binding.path_anchor != 0 || binding.unit_anchor != 0 || binding.id_anchor != 0 || binding.node > 1);
   }
+  note("sieve", used(sieve_, [](__u64 word) { return word != 0; }));
   note("pending", control_.pending);
   note("maintenance", control_.maintenance);
   return what;

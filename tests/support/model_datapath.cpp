@@ -53,6 +53,14 @@ bool worth_a_look(const Walk& walk, const egress_shape& shape) {
   return (shape.kind & EGRESS_KIND_PROTO) == 0 || walk.flow.protocol_known;
 }
 
+bool passes_through_sieve(Tables& tables, const egress_member_key& key) {
+  if (key.plen == 0) return true;
+  const auto pair = [&](int first) { return static_cast<__u64>(key.addr[first + 1]) << 32 | key.addr[first]; };
+  const __u64 hash = egress_sieve_hash(pair(0), pair(2), key.plen, key.set_kind & EGRESS_KIND_V6);
+  const __u64 bits = egress_sieve_bits(hash);
+  return (tables.sieve()[egress_sieve_word(hash) & (tables.sieve().size() - 1)] & bits) == bits;
+}
+
 /// What one set says; audits are added to `judgement`.
 const egress_rule* decider_of(const Walk& walk, std::uint32_t index, Judgement& judgement) {
   const egress_set& set = walk.tables.sets()[index];
@@ -62,7 +70,9 @@ const egress_rule* decider_of(const Walk& walk, std::uint32_t index, Judgement& 
   for (std::uint32_t i = 0; i < run.count; ++i) {
     const egress_shape& shape = walk.tables.shapes()[run.first + i];
     if (!worth_a_look(walk, shape)) continue;
-    const auto member = *walk.tables.members().get(key_of(walk, index, shape));
+    const egress_member_key key = key_of(walk, index, shape);
+    if (!passes_through_sieve(walk.tables, key)) continue;
+    const auto member = *walk.tables.members().get(key);
     if (!member) continue;
     const bool mark = (shape.kind & EGRESS_KIND_MARK) != 0;
     const std::size_t chain = (walk.is_v6() ? EGRESS_CHAIN_V6 : EGRESS_CHAIN_V4) + (mark ? 1u : 0u);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Nearly every packet of a cgroup with rules meets none of them, and is told so here:
+ * for each prefix length that the rules of its names have, one look at a Bloom filter
+ * over the prefixes of all rules. A hit decides nothing, it only leads to the long way.
+ *
+ * Which lengths, is remembered beside the names of the cgroup, in a list for each
+ * family with a sum of its own. Like the entry it holds for one epoch and tick: rules
+ * of another epoch may have other lengths. A run copies the list, sums the copy and
+ * compares; what another run writes meanwhile makes the sums differ.
+ */
+#ifndef EGRESS_DATAPATH_SIEVE_H
+#define EGRESS_DATAPATH_SIEVE_H
+
+#include "datapath/flow.bpf.h"
+#include "datapath/subject.bpf.h"
+
+/*
+ * Netmasks in network byte order: the entry 96 + N is a word with its first N bits set.
+ * Word W of the mask of prefix length P is the entry P + 96 - 32 * W; the table is long
+ * enough for any P of eight bits.
+ */
+#define MASK_ZERO 96
+#define LEADING(bits_) __builtin_bswap32(U32_MAX << (32 - (bits_)))
+/* clang-format off */
+const __be32 masks[MASK_ZERO + 256] = {
+	[MASK_ZERO + 1] =
+	LEADING(1), LEADING(2), LEADING(3), LEADING(4), LEADING(5), LEADING(6), LEADING(7), LEADING(8),
+	LEADING(9), LEADING(10), LEADING(11), LEADING(12), LEADING(13), LEADING(14), LEADING(15), LEADING(16),
+	LEADING(17), LEADING(18), LEADING(19), LEADING(20), LEADING(21), LEADING(22), LEADING(23), LEADING(24),
+	LEADING(25), LEADING(26), LEADING(27), LEADING(28), LEADING(29), LEADING(30), LEADING(31),
+	[MASK_ZERO + 32 ... MASK_ZERO + 255] = U32_MAX,
+};
+/* clang-format on */
+
+/* Words MASK_WORD and MASK_WORD + 1 of the mask of a prefix length. */
+static __always_inline __u64 mask01(__u32 plen)
+{
+	const __be32 *mask = masks + (plen & 0xFF);
+
+	return (__u64)mask[MASK_ZERO - 32] << 32 | mask[MASK_ZERO];
+}
+
+static __always_inline __u64 mask23(__u32 plen)
+{
+	const __be32 *mask = masks + (plen & 0xFF);
+
+	return (__u64)mask[MASK_ZERO - 96] << 32 | mask[MASK_ZERO - 64];
+}
+
+/* Whether a rule may have this prefix, the address already masked. */
+static __always_inline bool sieve_holds(__u64 addr01, __u64 addr23, __u32 plen, __u32 v6)
+{
+	__u64 hash = egress_sieve_hash(addr01, addr23, plen, v6), bits = egress_sieve_bits(hash);
+	__u32 word = egress_sieve_word(hash) & sieve_mask;
+	__u64 *found = bpf_map_lookup_elem(&sieve, &word);
+
+	return !found || (*(volatile __u64 *)found & bits) == bits;
+}
+
+/*
+ * Which prefix lengths there are, one bit each. `part` names 64 of them: LENGTHS_V4 is
+ * 0 to 63 of IPv4, then 0 to 63, 64 to 127 and 128 of IPv6.
+ */
+#define LENGTHS_V4 0
+#define LENGTHS_V6 1
+#define LENGTHS_PARTS 4
+
+__noinline __u64 lengths_of_run(__u64 run, __u64 part)
+{
+	__u32 at = run, left = run >> 32, wanted = part ? part - LENGTHS_V6 : 0;
+	__u64 lengths = 0;
+
+	for (__u32 step = 0; step < EGRESS_SHAPES_MAX; step++) {
+		struct egress_shape *shape;
+		__u8 plen;
+
+		if (!left)
+			return lengths;
+		shape = bpf_map_lookup_elem(&shapes, &at);
+		if (!shape)
+			return U64_MAX;
+		plen = shape->plen;
+		lengths |= (1 - is_set((plen >> 6) ^ wanted)) << (plen & 63);
+		at++;
+		left--;
+	}
+	return left ? U64_MAX : lengths;
+}
+
+__noinline __u64 lengths_of_name(__u32 ref, __u64 part)
+{
+	__u32 index = ref & ~REF_OWN;
+	struct egress_anchor *anchor = bpf_map_lookup_elem(&anchors, &index);
+	__u64 lengths = 0;
+
+	if (!anchor)
+		return U64_MAX;
+	index = anchor->first_set;
+	for (__u32 step = 0; step < EGRESS_SETS_OF_PACKET; step++) {
+		struct egress_set *set;
+
+		if (!index)
+			return lengths;
+		set = bpf_map_lookup_elem(&sets, &index);
+		if (!set)
+			return U64_MAX;
+		lengths |= lengths_of_run(*(volatile __u64 *)&set->lists[part ? EGRESS_LIST_V6 : EGRESS_LIST_V4], part);
+		index = set->next;
+	}
+	return U64_MAX;
+}
+
+/* The part of the entry of `leaf`; U64_MAX (which has length 0 in it) if it cannot be said. */
+__noinline __u64 lengths_of_entry(__u64 leaf, __u64 when, __u64 part)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+	__u64 refs = 0, lengths = 0;
+	__u32 count;
+
+	if (!entry)
+		return U64_MAX;
+	count = entry->count;
+	if (count > EGRESS_SETS_OF_PACKET)
+		return U64_MAX;
+	for (__u32 i = 0; i < EGRESS_SETS_OF_PACKET && i < count; i++) {
+		__u32 ref = entry->refs[i];
+
+		refs += sum_of_ref(ref, i);
+		lengths |= lengths_of_name(ref, part);
+	}
+	/* Read from what the sum vouches for, and without rules of other tools. */
+	return entry->sum == sum_of(leaf, when, count, refs) ? lengths : U64_MAX;
+}
+
+static __always_inline __u64 sum_of_lengths(__u64 id, __u64 when, __u64 v6, const __u64 *words)
+{
+	return sum_of(id, when, v6 + 1, words[0] * 0x9E3779B185EBCA87ull + words[1] * 0xA0761D6478BD642Full +
+						words[2] * 0xE7037ED1A0B428DBull + words[3] * 0x8EBC6AF09C88C6E3ull);
+}
+
+struct length_list {
+	union {
+		__u64 words[LENGTHS_BYTES / 8];
+		__u8 bytes[LENGTHS_BYTES];
+	};
+};
+
+/* Adds the lengths 64 * part and up to 63 more; no branches, see subject.bpf.h. */
+static __always_inline __u32 list_part(struct length_list *list, __u32 count, __u64 lengths, __u32 first)
+{
+	for (__u32 i = 0; i < 64; i++) {
+		__u64 wanted = lengths >> i & 1;
+
+		list->bytes[count & (LENGTHS_BYTES - 1)] |= (first + i) & -wanted;
+		count += wanted;
+	}
+	return count;
+}
+
+static __always_inline void store_list(__u64 leaf, __u64 when, __u64 v6, struct length_list *list, bool fits)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+	volatile struct cached_lengths *cached;
+
+	if (!entry)
+		return;
+	cached = &entry->lengths[v6 & 1];
+	for (int i = 0; i < LENGTHS_BYTES / 8; i++)
+		cached->words[i] = list->words[i];
+	cached->sum = sum_of_lengths(leaf, when, v6, list->words) + !fits;
+}
+
+/* Called after a walk. A list that is too long, or has length 0 in it, gets a sum that never fits. */
+__noinline int note_lengths_v4(__u64 leaf, __u64 when)
+{
+	__u64 lengths = lengths_of_entry(leaf, when, LENGTHS_V4);
+	struct length_list list = {};
+	__u32 count = list_part(&list, 0, lengths, 0);
+
+	store_list(leaf, when, 0, &list, !(lengths & 1) && count <= LENGTHS_BYTES);
+	return 0;
+}
+
+__noinline int note_lengths_v6(__u64 leaf, __u64 when)
+{
+	__u64 low = lengths_of_entry(leaf, when, LENGTHS_V6), high = lengths_of_entry(leaf, when, LENGTHS_V6 + 1),
+	      full = lengths_of_entry(leaf, when, LENGTHS_V6 + 2);
+	struct length_list list = {};
+	__u32 count = list_part(&list, 0, low, 0);
+
+	count = list_part(&list, count, high, 64);
+	list.bytes[count & (LENGTHS_BYTES - 1)] |= 128 & -(full & 1);
+	count += full & 1;
+	store_list(leaf, when, 1, &list, !(low & 1) && high != U64_MAX && full <= 1 && count <= LENGTHS_BYTES);
+	return 0;
+}
+
+/* Whether no prefix of the list is that of a rule. */
+static __always_inline bool none_holds(const __u64 *words, __u64 addr01, __u64 addr23, __u32 v6)
+{
+	for (int w = 0; w < LENGTHS_BYTES / 8; w++) {
+		__u64 word = words[w];
+
+		for (int i = 0; i < 8; i++) {
+			__u32 plen = word & 0xFF;
+
+			if (!plen)
+				return true;
+			if (sieve_holds(addr01 & mask01(plen), v6 ? addr23 & mask23(plen) : 0, plen, v6))
+				return false;
+			word >>= 8;
+		}
+	}
+	return true;
+}
+
+/* Whether the packet is one of the common kind and meets no rule. False says nothing. */
+static __always_inline bool passes_sieve(struct __sk_buff *skb, struct cache_entry *at, __u64 id, __u64 when)
+{
+	volatile struct cache_entry *entry = at;
+	volatile struct cached_lengths *cached;
+	__u64 words[LENGTHS_BYTES / 8];
+	struct flow flow = {};
+	__u32 v6;
+
+	flow.flags = read_plain(skb, &flow);
+	if (!flow.flags)
+		return false;
+	v6 = flow.flags & FLOW_V6;
+	cached = &entry->lengths[v6];
+	for (int i = 0; i < LENGTHS_BYTES / 8; i++)
+		words[i] = cached->words[i];
+	if (cached->sum != sum_of_lengths(id, when, v6, words))
+		return false;
+	if (v6)
+		return none_holds(words, (__u64)flow.addr[1] << 32 | flow.addr[0],
+				  (__u64)flow.addr[3] << 32 | flow.addr[2], 1);
+	return none_holds(words, flow.addr[0], 0, 0);
+}
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "engine/sieve.hpp"
+
+#include <vector>
+
+namespace egress {
+
+namespace {
+
+struct Place {
+  std::size_t word;
+  __u64 bits;
+};
+
+Place place_of(const egress_rule& rule, bool v6, std::size_t words) {
+  const auto pair = [&](int first) { return static_cast<__u64>(rule.addr[first + 1]) << 32 | rule.addr[first]; };
+  const __u64 hash = egress_sieve_hash(pair(0), pair(2), rule.plen, v6 ? 1 : 0);
+  return {egress_sieve_word(hash) & (words - 1), egress_sieve_bits(hash)};
+}
+
+template <typename Visit>
+void for_each_place(const egress_rule& rule, std::size_t words, Visit visit) {
+  if (rule.plen == 0) return;
+  if ((rule.flags & EGRESS_RULE_V4) != 0) visit(place_of(rule, false, words));
+  if ((rule.flags & EGRESS_RULE_V6) != 0) visit(place_of(rule, true, words));
+}
+
+}  // namespace
+
+void enter_into_sieve(Tables& tables, const egress_rule& rule) {
+  const auto sieve = tables.sieve();
+  for_each_place(rule, sieve.size(), [&](const Place& place) {
+    __u64& word = sieve[place.word];
+    if ((word & place.bits) != place.bits) tables.store(word, word | place.bits);
+  });
+}
+
+void rebuild_sieve(Tables& tables) {
+  const auto sieve = tables.sieve();
+  std::vector<__u64> wanted(sieve.size());
+  for (const egress_rule& rule : tables.rules()) {
+    if (rule.id == 0) continue;
+    for_each_place(rule, sieve.size(), [&](const Place& place) { wanted[place.word] |= place.bits; });
+  }
+  for (std::size_t i = 0; i < sieve.size(); ++i) {
+    if (sieve[i] != wanted[i]) tables.store(sieve[i], wanted[i]);
+  }
+}
+
+}  // namespace egress

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <span>
+
+#include "engine/tables.hpp"
+
+/// The filter over all prefixes that lets packets by which meet no rule: what it means is said in
+/// drop_egress_by_cgroup.h, how it is asked in datapath/sieve.bpf.h.
+namespace egress {
+
+/// Makes packets look for this rule. To be called before it is visible.
+void enter_into_sieve(Tables& tables, const egress_rule& rule);
+
+/// Makes the filter say what the records say, no more. Precondition: no packet that reads an epoch in which
+/// a rule without a record was visible is on its way.
+void rebuild_sieve(Tables& tables);
+
+}  // namespace egress
