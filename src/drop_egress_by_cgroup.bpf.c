@@ -98,9 +98,12 @@ static __always_inline void count_oddities(__u32 flags, bool dropped)
 		count_reason(EGRESS_REASON_EXEMPT);
 }
 
-static __always_inline void count_drop(struct drop_stats *totals, __u64 answer, const struct amount *amount)
+static __always_inline void count_drop(__u64 answer, const struct amount *amount)
 {
-	if (answer >> 32 & ANSWER_SILENT)
+	__u32 zero = 0;
+	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
+
+	if (!totals || answer >> 32 & ANSWER_SILENT)
 		return;
 	totals->packets_dropped += amount->packets;
 	totals->bytes_dropped += amount->bytes;
@@ -115,24 +118,20 @@ static __always_inline void count_drop(struct drop_stats *totals, __u64 answer, 
 /* One attempt; a function of its own so that the verifier sees it once. */
 __noinline int judge_skb(struct __sk_buff *skb)
 {
-	__u32 zero = 0;
-	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
 	struct egress_control *control = the_control();
 	struct subject subject = {.id = bpf_skb_cgroup_id(skb)};
 	struct amount amount = {.packets = segments_of(skb)};
 	struct flow flow = {};
 	__u64 when, answer;
-	__u32 epoch;
 
-	if (!totals || !control)
-		return SKB_PASS; /* arrays of one entry: cannot be */
-	epoch = *(volatile __u32 *)&control->epoch;
+	if (!control)
+		return SKB_PASS; /* an array of one entry: cannot be */
+	when = when_of(*(volatile __u32 *)&control->epoch);
 	if (!subject.id)
 		subject.id = root_id; /* somewhere in the subtree, or this hook would not run */
 	subject.entry = cache_slot(subject.id);
 	if (!subject.entry)
 		return SKB_PASS; /* an array index within bounds: cannot be */
-	when = when_of(epoch);
 	if (!recall(&subject, when)) {
 		walk_packet(skb, subject.id, when);
 		if (!recall(&subject, when))
@@ -148,14 +147,23 @@ __noinline int judge_skb(struct __sk_buff *skb)
 	read_flow(skb, &flow);
 	amount.bytes = wire_bytes(skb, flow.flags & FLOW_V6, flow.proto);
 	answer = subject.count > EGRESS_SETS_OF_PACKET ? limit_exceeded()
-						       : judge_packet(skb, &subject, epoch, &flow, &amount);
+						       : judge_packet(skb, &subject, when >> 32, &flow, &amount);
 	if (!undisturbed(&subject))
 		return TRY_AGAIN;
 	print_verdict(subject.id, answer);
 	count_oddities(flow.flags, answer);
 	if (!answer)
 		return SKB_PASS;
-	count_drop(totals, answer, &amount);
+	count_drop(answer, &amount);
+	return SKB_DROP;
+}
+
+__noinline int drop_torn(struct __sk_buff *skb)
+{
+	struct amount amount = {.packets = segments_of(skb)};
+
+	count_reason(EGRESS_REASON_TORN);
+	count_drop(ANSWER(EGRESS_ACTION_DROP, 0), &amount);
 	return SKB_DROP;
 }
 
@@ -181,9 +189,7 @@ int egress_skb(struct __sk_buff *skb)
 		if (verdict != TRY_AGAIN)
 			return verdict == SKB_PASS ? SKB_PASS : SKB_DROP;
 	}
-	count_reason(EGRESS_REASON_TORN);
-	totals->packets_dropped += segments_of(skb);
-	return SKB_DROP;
+	return drop_torn(skb);
 }
 
 /*

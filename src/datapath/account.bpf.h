@@ -53,17 +53,22 @@ static __always_inline void count_reason(enum egress_reason reason)
 		(*count)++;
 }
 
+/* For a rule of another tool: nobody made a counter for it. */
+__noinline int create_counter(__u64 key)
+{
+	struct egress_counter fresh = {};
+
+	return bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
+}
+
 static __always_inline void count_rule(__u64 key, const struct amount *amount)
 {
 	struct egress_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (!counter) {
-		struct egress_counter fresh = {};
-
-		/* A rule of another tool: nobody made a counter for it. */
 		if (!(key & EGRESS_COUNTER_DOOR))
 			return;
-		bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
+		create_counter(key);
 		counter = bpf_map_lookup_elem(&counters, &key);
 		if (!counter)
 			return;

@@ -33,7 +33,7 @@ const __be32 masks[MASK_ZERO + 256] = {
 };
 /* clang-format on */
 
-/* Words MASK_WORD and MASK_WORD + 1 of the mask of a prefix length. */
+/* The two halves of the mask of a prefix length. */
 static __always_inline __u64 mask01(__u32 plen)
 {
 	const __be32 *mask = masks + (plen & 0xFF);
@@ -59,21 +59,23 @@ static __always_inline bool sieve_holds(__u64 addr01, __u64 addr23, __u32 plen, 
 }
 
 /*
- * Which prefix lengths there are, one bit each. `part` names 64 of them: LENGTHS_V4 is
- * 0 to 63 of IPv4, then 0 to 63, 64 to 127 and 128 of IPv6.
+ * Which prefix lengths there are, one bit each. `part` names some of them: IPv4 from 32
+ * down to 0, IPv6 0 to 63, 64 to 127 and 128. U64_MAX if it cannot be said.
  */
 #define LENGTHS_V4 0
 #define LENGTHS_V6 1
-#define LENGTHS_PARTS 4
+
+#define LENGTH_ANY_V4 (1ull << 32) /* prefix length 0 */
+#define LENGTH_ANY_V6 1ull
 
 __noinline __u64 lengths_of_run(__u64 run, __u64 part)
 {
-	__u32 at = run, left = run >> 32, wanted = part ? part - LENGTHS_V6 : 0;
+	__u32 at = run, left = run >> 32, v4 = 1 - is_set(part);
 	__u64 lengths = 0;
 
 	for (__u32 step = 0; step < EGRESS_SHAPES_MAX; step++) {
 		struct egress_shape *shape;
-		__u8 plen;
+		__u32 plen, other;
 
 		if (!left)
 			return lengths;
@@ -81,7 +83,9 @@ __noinline __u64 lengths_of_run(__u64 run, __u64 part)
 		if (!shape)
 			return U64_MAX;
 		plen = shape->plen;
-		lengths |= (1 - is_set((plen >> 6) ^ wanted)) << (plen & 63);
+		other = ((plen >> 6) ^ (__u32)(part - LENGTHS_V6)) * (1 - v4);
+		plen = v4 * (32 - plen) + (1 - v4) * plen;
+		lengths |= (1 - is_set(other)) << (plen & 63);
 		at++;
 		left--;
 	}
@@ -111,7 +115,6 @@ __noinline __u64 lengths_of_name(__u32 ref, __u64 part)
 	return U64_MAX;
 }
 
-/* The part of the entry of `leaf`; U64_MAX (which has length 0 in it) if it cannot be said. */
 __noinline __u64 lengths_of_entry(__u64 leaf, __u64 when, __u64 part)
 {
 	volatile struct cache_entry *entry = cache_slot(leaf);
@@ -133,110 +136,108 @@ __noinline __u64 lengths_of_entry(__u64 leaf, __u64 when, __u64 part)
 	return entry->sum == sum_of(leaf, when, count, refs) ? lengths : U64_MAX;
 }
 
-static __always_inline __u64 sum_of_lengths(__u64 id, __u64 when, __u64 v6, const __u64 *words)
+static __always_inline __u64 sum_of_lengths(__u64 id, __u64 when, __u64 v6, __u64 first, __u64 second)
 {
-	return sum_of(id, when, v6 + 1, words[0] * 0x9E3779B185EBCA87ull + words[1] * 0xA0761D6478BD642Full +
-						words[2] * 0xE7037ED1A0B428DBull + words[3] * 0x8EBC6AF09C88C6E3ull);
+	return sum_of(id, when, v6 + 1, first * 0x9E3779B185EBCA87ull + second * 0xA0761D6478BD642Full);
 }
 
-struct length_list {
-	union {
-		__u64 words[LENGTHS_BYTES / 8];
-		__u8 bytes[LENGTHS_BYTES];
-	};
+/* `usable`: otherwise a sum that never fits. */
+static __always_inline void store_lengths(__u64 leaf, __u64 when, __u64 v6, __u64 first, __u64 second, bool usable)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+
+	if (!entry)
+		return;
+	entry->lengths[v6 & 1].words[0] = first;
+	entry->lengths[v6 & 1].words[1] = second;
+	entry->lengths[v6 & 1].sum = sum_of_lengths(leaf, when, v6, first, second) + !usable;
+}
+
+/* Called after a walk. IPv4: the bits as they are. */
+__noinline int note_lengths_v4(__u64 leaf, __u64 when)
+{
+	__u64 lengths = lengths_of_entry(leaf, when, LENGTHS_V4);
+
+	store_lengths(leaf, when, 0, lengths, 0, lengths < LENGTH_ANY_V4);
+	return 0;
+}
+
+/* IPv6: a list of bytes, for 128 bits would take long to look through. */
+union length_list {
+	__u64 words[LENGTHS_V6_MAX / 8];
+	__u8 bytes[LENGTHS_V6_MAX];
 };
 
-/* Adds the lengths 64 * part and up to 63 more; no branches, see subject.bpf.h. */
-static __always_inline __u32 list_part(struct length_list *list, __u32 count, __u64 lengths, __u32 first)
+/* Adds the lengths `first` and up to 63 more; no branches, see subject.bpf.h. */
+static __always_inline __u32 list_part(union length_list *list, __u32 count, __u64 lengths, __u32 first)
 {
 	for (__u32 i = 0; i < 64; i++) {
 		__u64 wanted = lengths >> i & 1;
 
-		list->bytes[count & (LENGTHS_BYTES - 1)] |= (first + i) & -wanted;
+		list->bytes[count & (LENGTHS_V6_MAX - 1)] |= (first + i) & -wanted;
 		count += wanted;
 	}
 	return count;
-}
-
-static __always_inline void store_list(__u64 leaf, __u64 when, __u64 v6, struct length_list *list, bool fits)
-{
-	volatile struct cache_entry *entry = cache_slot(leaf);
-	volatile struct cached_lengths *cached;
-
-	if (!entry)
-		return;
-	cached = &entry->lengths[v6 & 1];
-	for (int i = 0; i < LENGTHS_BYTES / 8; i++)
-		cached->words[i] = list->words[i];
-	cached->sum = sum_of_lengths(leaf, when, v6, list->words) + !fits;
-}
-
-/* Called after a walk. A list that is too long, or has length 0 in it, gets a sum that never fits. */
-__noinline int note_lengths_v4(__u64 leaf, __u64 when)
-{
-	__u64 lengths = lengths_of_entry(leaf, when, LENGTHS_V4);
-	struct length_list list = {};
-	__u32 count = list_part(&list, 0, lengths, 0);
-
-	store_list(leaf, when, 0, &list, !(lengths & 1) && count <= LENGTHS_BYTES);
-	return 0;
 }
 
 __noinline int note_lengths_v6(__u64 leaf, __u64 when)
 {
 	__u64 low = lengths_of_entry(leaf, when, LENGTHS_V6), high = lengths_of_entry(leaf, when, LENGTHS_V6 + 1),
 	      full = lengths_of_entry(leaf, when, LENGTHS_V6 + 2);
-	struct length_list list = {};
+	union length_list list = {};
 	__u32 count = list_part(&list, 0, low, 0);
 
 	count = list_part(&list, count, high, 64);
-	list.bytes[count & (LENGTHS_BYTES - 1)] |= 128 & -(full & 1);
+	list.bytes[count & (LENGTHS_V6_MAX - 1)] |= 128 & -(full & 1);
 	count += full & 1;
-	store_list(leaf, when, 1, &list, !(low & 1) && high != U64_MAX && full <= 1 && count <= LENGTHS_BYTES);
+	store_lengths(leaf, when, 1, list.words[0], list.words[1],
+		      !(low & LENGTH_ANY_V6) && high != U64_MAX && full <= 1 && count <= LENGTHS_V6_MAX);
 	return 0;
 }
 
-/* Whether no prefix of the list is that of a rule. */
-static __always_inline bool none_holds(const __u64 *words, __u64 addr01, __u64 addr23, __u32 v6)
+/* Whether no prefix of these lengths is that of a rule. */
+static __always_inline bool none_holds_v4(__u64 lengths, __be32 addr)
 {
-	for (int w = 0; w < LENGTHS_BYTES / 8; w++) {
-		__u64 word = words[w];
+#pragma clang loop unroll(disable)
+	for (__u32 plen = 32; plen; plen--) {
+		if (!lengths)
+			return true;
+		if ((lengths & 1) && sieve_holds(addr & masks[MASK_ZERO + plen], 0, plen, 0))
+			return false;
+		lengths >>= 1;
+	}
+	return true;
+}
 
-		for (int i = 0; i < 8; i++) {
-			__u32 plen = word & 0xFF;
+static __always_inline bool none_holds_v6(__u64 first, __u64 second, __u64 addr01, __u64 addr23)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < LENGTHS_V6_MAX; i++) {
+		__u32 plen = first & 0xFF;
 
-			if (!plen)
-				return true;
-			if (sieve_holds(addr01 & mask01(plen), v6 ? addr23 & mask23(plen) : 0, plen, v6))
-				return false;
-			word >>= 8;
-		}
+		if (!plen)
+			return true;
+		if (sieve_holds(addr01 & mask01(plen), addr23 & mask23(plen), plen, 1))
+			return false;
+		first = first >> 8 | second << 56;
+		second >>= 8;
 	}
 	return true;
 }
 
 /* Whether the packet is one of the common kind and meets no rule. False says nothing. */
-static __always_inline bool passes_sieve(struct __sk_buff *skb, struct cache_entry *at, __u64 id, __u64 when)
+static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct cache_entry *entry, __u64 id, __u64 when)
 {
-	volatile struct cache_entry *entry = at;
-	volatile struct cached_lengths *cached;
-	__u64 words[LENGTHS_BYTES / 8];
 	struct flow flow = {};
-	__u32 v6;
+	__u32 packed = read_plain(skb, &flow), v6 = packed & FLOW_V6;
+	__u64 first = entry->lengths[v6].words[0], second = entry->lengths[v6].words[1];
 
-	flow.flags = read_plain(skb, &flow);
-	if (!flow.flags)
-		return false;
-	v6 = flow.flags & FLOW_V6;
-	cached = &entry->lengths[v6];
-	for (int i = 0; i < LENGTHS_BYTES / 8; i++)
-		words[i] = cached->words[i];
-	if (cached->sum != sum_of_lengths(id, when, v6, words))
+	if (!packed || entry->lengths[v6].sum != sum_of_lengths(id, when, v6, first, second))
 		return false;
 	if (v6)
-		return none_holds(words, (__u64)flow.addr[1] << 32 | flow.addr[0],
-				  (__u64)flow.addr[3] << 32 | flow.addr[2], 1);
-	return none_holds(words, flow.addr[0], 0, 0);
+		return none_holds_v6(first, second, (__u64)flow.addr[1] << 32 | flow.addr[0],
+				     (__u64)flow.addr[3] << 32 | flow.addr[2]);
+	return none_holds_v4(first, flow.addr[0]);
 }
 
 #endif

@@ -23,12 +23,12 @@
 
 #define REFS_SIZE 32 /* EGRESS_SETS_OF_PACKET, and a power of two */
 
-#define LENGTHS_BYTES 32 /* as many prefix lengths of a family are listed; IPv4 has no more */
+#define LENGTHS_V6_MAX 16 /* as many prefix lengths of IPv6 are listed; a power of two */
 
-/* See sieve.bpf.h: one byte each, the rest zero. */
+/* See sieve.bpf.h. IPv4: one bit each, 32 first. IPv6: one byte each, the rest zero. */
 struct cached_lengths {
 	__u64 sum;
-	__u64 words[LENGTHS_BYTES / 8];
+	__u64 words[LENGTHS_V6_MAX / 8];
 };
 
 struct cache_entry {
