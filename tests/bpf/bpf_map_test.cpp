@@ -200,7 +200,7 @@ PerCpuMap<u64, Pair> per_cpu(u32 entries) {
   return *std::move(map);
 }
 
-TEST(PerCpuMap, SumsOverAllPossibleCpus) {
+TEST(PerCpuMap, K2SumsOverAllPossibleCpus) {
   const Fd shared = create({.type = BPF_MAP_TYPE_PERCPU_ARRAY, .value_size = sizeof(Pair), .entries = 1});
   const std::size_t cpus = *possible_cpus();
   std::vector<Pair> values(cpus);

@@ -106,7 +106,7 @@ TEST_F(Lifetimes, ManyRulesEndEachAtItsOwnDeadlineAndVanishByThemselves) {
   EXPECT_EQ(lab().list(), nlohmann::json::array());
 }
 
-TEST_F(Lifetimes, HoldWhenTheCommandWasKilledOrIsSuspended) {
+TEST_F(Lifetimes, I7HoldWhenTheCommandWasKilledOrIsSuspended) {
   (void)done("load");
   Flood flood = flood_ports(2);
   std::vector<std::uint32_t> ids;
@@ -157,7 +157,7 @@ TEST_F(Lifetimes, AWriterThatStopsAnywhereChangesNoDeadline) {
 }
 
 /// Wherever a writer was killed, over rules vanish as soon as when none was.
-TEST_F(Lifetimes, AKilledWriterDelaysNoSweep) {
+TEST_F(Lifetimes, I7AKilledWriterDelaysNoSweep) {
   (void)done("load");
   if (!kernel_sweeps()) GTEST_SKIP() << "kernel lacks timers for the sweep (5.15)";
   std::mt19937 random(std::random_device{}());

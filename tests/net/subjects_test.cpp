@@ -45,7 +45,7 @@ class Subjects : public NetTest {
   }
 };
 
-TEST_F(Subjects, IncludeDescendantsThatAnUnprivilegedDelegateMakesLater) {
+TEST_F(Subjects, A5IncludeDescendantsThatAnUnprivilegedDelegateMakesLater) {
   std::string directory = delegate("/delegated");
   const Actor actor = lab().actor("/delegated", nobody);
   (void)added("drop cgroup /delegated to 203.0.113.7");
@@ -131,7 +131,7 @@ TEST_F(Subjects, SocketsStayWithTheCgroupTheyWereMadeIn) {
   EXPECT_EQ(actor.send_to(old_socket, forbidden), EPERM);
 }
 
-TEST_F(Subjects, ASocketThatOutlivesItsCgroupIsStillJudged) {
+TEST_F(Subjects, J6ASocketThatOutlivesItsCgroupIsStillJudged) {
   lab().make_cgroup("/home");
   (void)added("drop cgroup /a to 203.0.113.7");
   const Actor actor = lab().actor("/a");
@@ -156,7 +156,7 @@ TEST_F(Subjects, ARuleForACgroupToComeIsPendingThenActive) {
   EXPECT_TRUE(eventually(3s, [&] { return subject_of(ids[0])["state"] == "pending"; }));
 }
 
-TEST_F(Subjects, NoCgroupOfAPendingNameSendsAnythingEver) {
+TEST_F(Subjects, J6NoCgroupOfAPendingNameSendsAnythingEver) {
   const std::uint64_t times = scaled(2000);
   const Actor actor = lab().actor("/home");
   (void)added("drop cgroup /app to 203.0.113.7 forever");
