@@ -109,7 +109,7 @@ TEST(Health, SaysThatALinkWasDetached) {
   EXPECT_NE(finding(state, "link-detached"), nullptr) << codes(state);
 }
 
-TEST(Health, WarnsOfProgramsThatAnybodyMayDetach) {
+TEST(Health, G1WarnsOfProgramsThatAnybodyMayDetach) {
   const PrivateInstance at("flags");
   const bpf_insn code[] = {{0xb7, 0, 0, 0, 1}, {0x95, 0, 0, 0, 0}};
   const Fd program(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "foreign", "GPL", code, 2, nullptr));
@@ -120,7 +120,7 @@ TEST(Health, WarnsOfProgramsThatAnybodyMayDetach) {
   ASSERT_EQ(bpf_prog_detach2(program.get(), root.get(), BPF_CGROUP_INET_EGRESS), 0);
 }
 
-TEST(Health, ListsConnectProgramsThatRunAfterOurs) {
+TEST(Health, G4ListsConnectProgramsThatRunAfterOurs) {
   const PrivateInstance at("after");
   ASSERT_TRUE(load(at.get(), small_settings()).ok());
   const bpf_insn code[] = {{0xb7, 0, 0, 0, 1}, {0x95, 0, 0, 0, 0}};

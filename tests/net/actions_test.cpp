@@ -215,7 +215,7 @@ INSTANTIATE_TEST_SUITE_P(Tcp, TcpFlow, ::testing::ValuesIn(cases(IPPROTO_TCP)), 
 
 class OneAction : public NetTest {};
 
-TEST_F(OneAction, CountsTheSegmentsOfUdpSegmentationOffload) {
+TEST_F(OneAction, F3CountsTheSegmentsOfUdpSegmentationOffload) {
   const Endpoint to{"203.0.113.7", port};
   lab().peer().take_datagrams(port);
   const Actor actor = lab().actor("/a");
@@ -231,12 +231,12 @@ TEST_F(OneAction, CountsTheSegmentsOfUdpSegmentationOffload) {
   EXPECT_EQ((Arrived{rule["packets"], rule["bytes"]}), wire);
 }
 
-TEST_F(OneAction, MatchesUdpLiteByPort) {
+TEST_F(OneAction, E8MatchesUdpLiteByPort) {
   const Endpoint to{"203.0.113.7", port};
   lab().peer().take_datagrams(port);
   const Actor actor = lab().actor("/a");
   const SocketHandle socket = actor.open(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE);
-  if (static_cast<int>(socket) < 0) GTEST_SKIP() << "this kernel has no UDP-Lite";
+  if (static_cast<int>(socket) < 0) GTEST_SKIP() << "kernel lacks UDP-Lite";
   (void)added("drop cgroup /a to " + to.text());
   EXPECT_EQ(actor.send_to(socket, to), EPERM);
   EXPECT_EQ(actor.send_to(socket, {to.address, other_port}), 0);
@@ -244,7 +244,7 @@ TEST_F(OneAction, MatchesUdpLiteByPort) {
   EXPECT_EQ(lab().peer().arrived({to.address, port, {}, {}}), Arrived{});
 }
 
-TEST_F(OneAction, MatchesIcmpOfRawSockets) {
+TEST_F(OneAction, E9MatchesIcmpOfRawSockets) {
   const Endpoint v4{"203.0.113.7"};
   const Endpoint v6{"2001:db8:bad::1"};
   const Actor actor = lab().actor("/a");

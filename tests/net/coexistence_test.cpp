@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // Beside programs of others, and from inside of namespaces.
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -138,6 +142,79 @@ TEST_F(Coexistence, A8IsRefusedInsideOfACgroupNamespace) {
   expect_one_line(run(call), 6, "cgroup namespace");
   EXPECT_NE(access(lab().pin_dir().c_str(), F_OK), 0);
   rmdir(point.c_str());
+}
+
+/// 0 if the caller could take off anything of any hook on this cgroup; else the errno that each try got.
+int try_to_detach(const std::string& cgroup_directory) {
+  const int cgroup = open(cgroup_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (cgroup < 0) return ENOTDIR;
+  int error = 0;
+  for (const bpf_attach_type hook : {BPF_CGROUP_INET_EGRESS, BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT,
+                                     BPF_CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP6_SENDMSG}) {
+    if (bpf_prog_detach(cgroup, hook) == 0) return 0;
+    error = errno;
+  }
+  for (std::uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
+    const int link = bpf_link_get_fd_by_id(id);
+    if (link >= 0) return 0;
+  }
+  close(cgroup);
+  return error;
+}
+
+TEST_F(Coexistence, G1AnUnprivilegedUserCannotDetach) {
+  constexpr uid_t nobody = 65534;
+  const Actor actor = lab().actor("/a");
+  (void)done("reject cgroup /a to 203.0.113.7");
+  const ChildPlace place{lab().make_cgroup("/user"), lab().network().client(), nobody};
+  const std::string root = lab().cgroup_root();
+  ChildProcess plain = ChildProcess::start(place, {}, [&] { return try_to_detach(root); });
+  ChildProcess root_of_its_own = ChildProcess::start(place, {}, [&] {
+    return unshare(CLONE_NEWUSER) == 0 ? try_to_detach(root) : EPERM;  // no such namespaces for users: as good
+  });
+  for (ChildProcess* user : {&plain, &root_of_its_own}) {
+    const auto status = user->wait(5s);
+    ASSERT_TRUE(status);
+    EXPECT_NE(WEXITSTATUS(*status), 0) << "something was taken off";
+    EXPECT_NE(WEXITSTATUS(*status), ENOTDIR) << "the user did not come as far as to try";
+  }
+  EXPECT_EQ(done("status -o json").json()["enforcing"], true);
+  EXPECT_EQ(actor.try_udp(forbidden), EPERM);
+  EXPECT_EQ(actor.try_tcp(forbidden), EPERM);
+  EXPECT_EQ(actor.connect(actor.udp(forbidden), forbidden), EPERM);
+}
+
+/// Somebody else's connect4 program that takes the refusal of those before it back; negative errno.
+int load_that_forgives() {
+  const bpf_insn code[] = {{0xb7, 1, 0, 0, 0},                    // r1 = 0
+                           {0x85, 0, 0, 0, BPF_FUNC_set_retval},  // bpf_set_retval(r1), since 5.18
+                           {0xb7, 0, 0, 0, 1},
+                           {0x95, 0, 0, 0, 0}};  // return 1
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+  return bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "forgiving", "GPL", code, std::size(code), &options);
+}
+
+TEST_F(Coexistence, G4AProgramThatTakesOurRefusalBackLetsNoPacketThrough) {
+  const int program = load_that_forgives();
+  if (program == -EINVAL) GTEST_SKIP() << "kernel lacks bpf_set_retval (5.18)";
+  ASSERT_GE(program, 0);
+  lab().peer().accept_connections(port);
+  const Actor actor = lab().actor("/a");
+  const auto ids = added("reject cgroup /a to 203.0.113.7");
+  EXPECT_EQ(actor.try_tcp(forbidden), EPERM);
+  EXPECT_EQ(lab().egress("doctor").text().find("(forgiving)"), std::string::npos);
+  const int cgroup = open(lab().cgroup_root().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(bpf_prog_attach(program, cgroup, BPF_CGROUP_INET4_CONNECT, BPF_F_ALLOW_MULTI), 0);
+  EXPECT_EQ(actor.try_tcp(forbidden, 200ms), ETIMEDOUT) << "the refusal stood: nothing was tested";
+  EXPECT_TRUE(eventually(1s, [&] { return listed(ids.at(0))["packets"] >= 1; }));
+  lab().settle();
+  EXPECT_EQ(lab().peer().arrived({forbidden.address, {}, {}, {}}), Arrived{});
+  const std::string doctor = lab().egress("doctor").text();
+  EXPECT_NE(doctor.find("(forgiving) runs after egress_connect4"), std::string::npos) << doctor;
+  EXPECT_EQ(bpf_prog_detach2(program, cgroup, BPF_CGROUP_INET4_CONNECT), 0);
+  EXPECT_EQ(actor.try_tcp(forbidden), EPERM);
+  close(cgroup);
+  close(program);
 }
 
 // I1: the boot clock of a time namespace is not the one that rules are judged by.

@@ -84,7 +84,7 @@ TEST_F(Command, WhatDoesNotExistIsStatus3) {
                      });
 }
 
-TEST_F(Command, WhatASafetyRailRefusesIsStatus6) {
+TEST_F(Command, M2WhatASafetyRailRefusesIsStatus6) {
   expect_failures(6, {
                          "isolate cgroup / allow 203.0.113.7",
                          "drop cgroup / to any",
@@ -94,7 +94,7 @@ TEST_F(Command, WhatASafetyRailRefusesIsStatus6) {
                      });
 }
 
-TEST_F(Command, RailsYieldToYesReallyAndStandOnTheRootOnly) {
+TEST_F(Command, M2RailsYieldToYesReallyAndStandOnTheRootOnly) {
   (void)done("drop cgroup / to 192.0.0.0/8");
   (void)done("drop cgroup / to any:25/tcp --yes-really");
   (void)done("isolate cgroup /a allow 203.0.113.7");

@@ -9,6 +9,7 @@
 #include "support/flood.hpp"
 #include "support/net_test.hpp"
 #include "support/pinned_map.hpp"
+#include "support/syscall_faults.hpp"
 
 namespace egress::test {
 namespace {
@@ -20,9 +21,9 @@ constexpr std::uint16_t first_port = 2000;
 
 class Lifetimes : public NetTest {
  protected:
-  /// A thousand datagrams a second to each of `count` ports, from cgroup /a.
-  [[nodiscard]] Flood flood_ports(std::size_t count) const {
-    FloodPlan plan{{}, 1ms};
+  /// A datagram each `period` to each of `count` ports, from cgroup /a.
+  [[nodiscard]] Flood flood_ports(std::size_t count, std::chrono::nanoseconds period = 1ms) const {
+    FloodPlan plan{{}, period};
     for (std::size_t i = 0; i < count; ++i) {
       const auto port = static_cast<std::uint16_t>(first_port + i);
       plan.destinations.push_back({"203.0.113.7", port});
@@ -106,7 +107,7 @@ TEST_F(Lifetimes, ManyRulesEndEachAtItsOwnDeadlineAndVanishByThemselves) {
   EXPECT_EQ(lab().list(), nlohmann::json::array());
 }
 
-TEST_F(Lifetimes, HoldWhenTheCommandWasKilledOrIsSuspended) {
+TEST_F(Lifetimes, I7HoldWhenTheCommandWasKilledOrIsSuspended) {
   (void)done("load");
   Flood flood = flood_ports(2);
   std::vector<std::uint32_t> ids;
@@ -156,8 +157,55 @@ TEST_F(Lifetimes, AWriterThatStopsAnywhereChangesNoDeadline) {
   }
 }
 
+// As the one above, at every change of a map with the word `maintenance` in the writer's hand.
+TEST_F(Lifetimes, I7AWriterKilledAtAnyChangeDelaysNoSweep) {
+  (void)done("load");
+  if (!kernel_sweeps()) GTEST_SKIP() << "kernel lacks timers for the sweep (5.15)";
+  const PinnedMap control(lab().pin_dir() + "/control");
+  int held = 0;
+  for (std::uint64_t at = 1; at < 100 && held < 4; ++at) {
+    const auto ids = added("drop cgroup /a to 203.0.113.7 for 300ms");
+    ASSERT_EQ(ids.size(), 1U);
+    const std::uint64_t deadline = deadline_of(ids[0]);
+    const Faulted killed = run_with_fault(lab(), words_of("drop cgroup /c to 203.0.113.8 --replace"), {at});
+    if (killed.hit.empty()) break;
+    const bool holds = control.lookup<egress_control>(std::uint32_t{0})->maintenance == EGRESS_MAINTENANCE_LIBRARY;
+    held += holds ? 1 : 0;
+    if (holds) {
+      ASSERT_TRUE(eventually(8s, [&] { return is_gone(ids[0]); }));
+      EXPECT_LE(boot_now(), deadline + 1'200'000'000) << Fault{at}.text() << " (" << killed.hit << ")";
+    }
+    (void)done("rm --all");
+  }
+  EXPECT_GT(held, 0) << "it was never killed with the word in hand";
+}
+
+// I7: of two processes of ours one made the rule and one would have taken it away; neither is left.
+TEST_F(Lifetimes, I7TheRulesOfAKilledRunEndByThemselves) {
+  (void)done("load");
+  Words words = words_of("run --drop 203.0.113.7 for 1s -- sh -c");
+  words.emplace_back("exec sleep 300 >/dev/null 2>&1");  // or it would keep the pipes of the run
+  Invocation call = lab().invocation(words);
+  call.place.netns = lab().network().client();
+  Running running(call);
+  const std::string cgroup = "/egress-run-" + std::to_string(running.pid());
+  ASSERT_TRUE(eventually(5s, [&] { return !lab().list().empty(); }));
+  const std::uint32_t id = lab().list()[0]["id"];
+  const std::uint64_t deadline = deadline_of(id);
+  const Actor actor = lab().actor(cgroup);
+  const Endpoint forbidden{"203.0.113.7", first_port};
+  running.signal(SIGKILL);
+  EXPECT_EQ(running.finish().status, 128 + SIGKILL);
+  const int killed = actor.try_udp(forbidden);
+  EXPECT_TRUE(killed == EPERM || boot_now() >= deadline) << killed;
+  ASSERT_TRUE(eventually(2s, [&] { return actor.try_udp(forbidden) == 0; })) << "the rule stayed";
+  EXPECT_GE(boot_now(), deadline);
+  change_something_if_nobody_sweeps();
+  EXPECT_TRUE(eventually(1500ms, [&] { return all_gone({id}); })) << "an over rule is still in a map";
+}
+
 /// Wherever a writer was killed, over rules vanish as soon as when none was.
-TEST_F(Lifetimes, AKilledWriterDelaysNoSweep) {
+TEST_F(Lifetimes, I7AKilledWriterDelaysNoSweep) {
   (void)done("load");
   if (!kernel_sweeps()) GTEST_SKIP() << "kernel lacks timers for the sweep (5.15)";
   std::mt19937 random(std::random_device{}());
@@ -185,6 +233,59 @@ TEST_F(Lifetimes, OverRulesAreNotListedNorCounted) {
   EXPECT_EQ(actor.try_udp({"203.0.113.7", 2000}), 0);
   EXPECT_EQ(lab().egress("show " + std::to_string(ids[0])).status, 3);
   (void)added("drop cgroup /a to 203.0.113.7");  // its place is free
+}
+
+// I3: a coarse clock lags behind by up to a tick of the kernel, and every rule would be in force for longer. By the
+// clock that the sender reads, too, a send that is dropped began before its rule's deadline: however late the machine.
+TEST_F(Lifetimes, I3NoPacketIsDroppedByAClockThatLags) {
+  struct Span {
+    std::uint64_t begin, deadline;
+  };
+  constexpr std::uint64_t reading = 20'000;  // between two clocks of one kernel
+  (void)done("load");
+  Flood flood = flood_ports(1, 50us);
+  std::vector<Span> spans;
+  for (int i = 0; i < 20; ++i) {
+    const std::uint64_t begin = boot_now();
+    const auto ids = added("drop cgroup /a to 203.0.113.7 for " + std::to_string(150 + i) + "ms");
+    ASSERT_EQ(ids.size(), 1U);
+    const std::uint64_t deadline = deadline_of(ids[0]);
+    spans.push_back({begin, deadline != 0 ? deadline : boot_now()});  // 0: over and swept already
+    while (boot_now() < spans.back().deadline + 2 * tick) std::this_thread::sleep_for(1ms);
+  }
+  flood.stop();
+  EXPECT_EQ(flood.odd(), 0U);
+  const std::vector<Stretch> story = flood.story();
+  int close = 0;
+  for (std::size_t i = 0; i < story.size(); ++i) {
+    if (story[i].answer != EPERM) continue;
+    const std::uint64_t last = story[i].last_start;
+    const auto span = std::find_if(spans.rbegin(), spans.rend(), [&](const Span& one) { return one.begin <= last; });
+    ASSERT_NE(span, spans.rend()) << "dropped before there was a rule";
+    EXPECT_LE(last, span->deadline + reading);
+    if (i + 1 < story.size() && story[i + 1].first_start < span->deadline + 1'000'000) ++close;
+  }
+  EXPECT_GT(close, 0) << "the sender never sent within a millisecond of a deadline: nothing was tested";
+}
+
+// I5: nothing that can be set is in the state. That a jump of the wall clock moves no deadline needs a machine whose
+// clock may be changed: tests/vm (issue 4).
+TEST_F(Lifetimes, I5TheStateHoldsTimesOfTheBootClockOnly) {
+  (void)done("load");
+  const std::uint64_t before = boot_now();
+  const auto ids = added("drop cgroup /a to 203.0.113.7 for 90s");
+  const std::uint64_t after = boot_now();
+  const auto rule = read_rule(lab().pin_dir(), ids.at(0));
+  ASSERT_TRUE(rule);
+  EXPECT_GE(rule->created_at, before);
+  EXPECT_LE(rule->created_at, after);
+  EXPECT_EQ(rule->expires_at, rule->created_at + 90'000'000'000);
+  const PinnedMap control_map(lab().pin_dir() + "/control");
+  const auto control = control_map.lookup<egress_control>(std::uint32_t{0});
+  ASSERT_TRUE(control);
+  for (const std::uint64_t moment : {control->next_deadline, control->swept_at, control->lease_until, control->clock}) {
+    EXPECT_TRUE(moment == EGRESS_FOREVER || moment <= after + 100'000'000'000) << moment;
+  }
 }
 
 TEST_F(Lifetimes, ExtendMovesTheDeadlineOfARuleInForce) {

@@ -145,7 +145,7 @@ TEST_F(Policies, AnExportedIsolationAppliesBackToTheSameRules) {
 /// is forbidden at any time. Each single send tells which: the story of answers must therefore
 /// change once for each apply, within it. Were there a moment of neither or both, two sends in a row would
 /// contradict each other and the story would change more often.
-TEST_F(Policies, AFlipUnderFloodIsTheOldOrTheNewForEveryPacket) {
+TEST_F(Policies, H6AFlipUnderFloodIsTheOldOrTheNewForEveryPacket) {
   const std::string destinations[] = {"203.0.113.7", "203.0.113.8"};
   const std::string files[] = {lab().write_file("0.yaml", forbid(destinations[0])),
                                lab().write_file("1.yaml", forbid(destinations[1]))};
@@ -176,7 +176,7 @@ TEST_F(Policies, AFlipUnderFloodIsTheOldOrTheNewForEveryPacket) {
   }
 }
 
-TEST_F(Policies, AnUnconfirmedApplyIsTakenBackThoughTheCallerDied) {
+TEST_F(Policies, M1AnUnconfirmedApplyIsTakenBackThoughTheCallerDied) {
   (void)done("apply -f -", forbid("203.0.113.7"));
   Flood flood = Flood::start({lab().make_cgroup("/a"), lab().network().client()},
                              {{{"203.0.113.7", 53}, {"203.0.113.8", 53}}, 0ns, true});

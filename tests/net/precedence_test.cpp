@@ -104,7 +104,7 @@ TEST_F(Precedence, PoliciesAndNamesOfOneCgroupAreJudgedOneByOne) {
   EXPECT_EQ(actor.try_udp({"203.0.113.8", 8000}), passed);
 }
 
-TEST_F(Precedence, IsolateLeavesItsExceptionsAndLoopback) {
+TEST_F(Precedence, M3IsolateLeavesItsExceptionsAndLoopback) {
   const Actor actor = lab().actor("/a");
   const Outcome outcome = lab().egress("isolate cgroup /a allow 203.0.113.7:8050/udp,2001:db8:bad::1 -o json");
   ASSERT_EQ(outcome.status, 0) << outcome.text();
@@ -119,7 +119,7 @@ TEST_F(Precedence, IsolateLeavesItsExceptionsAndLoopback) {
   EXPECT_EQ(lab().actor("/b").try_udp({"203.0.113.8", 8050}), passed);
 }
 
-TEST_F(Precedence, IsolateCutsLoopbackWhenAsked) {
+TEST_F(Precedence, M3IsolateCutsLoopbackWhenAsked) {
   const Actor actor = lab().actor("/a");
   (void)done("isolate cgroup /a allow 203.0.113.7 --no-loopback");
   EXPECT_EQ(actor.try_udp({"203.0.113.7", 8000}), passed);
@@ -164,7 +164,7 @@ TEST_F(Precedence, OneDuplicateOfManyAddsNothing) {
   EXPECT_EQ(lab().list().size(), 4U);
 }
 
-TEST_F(Precedence, AReplacementUnderFloodNeverLetsAPacketThrough) {
+TEST_F(Precedence, H6AReplacementUnderFloodNeverLetsAPacketThrough) {
   (void)added("drop cgroup /a to 203.0.113.7");
   Flood flood = Flood::start({lab().make_cgroup("/a"), lab().network().client()}, {{{"203.0.113.7", 8000}}});
   for (int i = 0; i < 20; ++i) {

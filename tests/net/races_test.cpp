@@ -6,8 +6,10 @@
 #include <array>
 #include <atomic>
 #include <random>
+#include <set>
 #include <thread>
 
+#include "support/flood.hpp"
 #include "support/net_test.hpp"
 #include "support/pinned_map.hpp"
 
@@ -108,6 +110,62 @@ TEST_F(Races, CgroupsThatComeAndGoWhileTheirNamesDoLeaveNothingBehind) {
   EXPECT_EQ(size_of("names"), names);
   EXPECT_EQ(size_of("members"), 0U);
   EXPECT_EQ(size_of("counters"), 0U);
+}
+
+// H7: counters are no part of what a new deadline is written into.
+TEST_F(Races, H7ExtendingUnderFloodLosesNoCount) {
+  lab().make_cgroup("/a");
+  const auto ids = added("drop cgroup /a to 203.0.113.7");
+  Flood flood = Flood::start({lab().cgroup_directory("/a"), lab().network().client()}, {{forbidden}});
+  for (std::uint64_t round = 0; round < scaled(40); ++round) {
+    flood.wait_for_rounds(100);
+    (void)done("extend " + std::to_string(ids.at(0)) + " for " + std::to_string(60 + round) + "m");
+  }
+  flood.stop();
+  EXPECT_EQ(flood.odd(), 0U);
+  EXPECT_EQ(flood.passed(0), 0U);
+  const nlohmann::json rule = listed(ids.at(0));
+  EXPECT_EQ(rule["packets"], flood.rounds());
+  EXPECT_EQ(rule["bytes"], flood.rounds() * (64 + 28));
+}
+
+// H8: in a table of eight places every change takes the place of a rule that packets met a moment ago.
+TEST_F(Races, H8AReusedPlaceNeverCountsTheWrongRule) {
+  (void)done("unload");
+  (void)done("load --max-rules 8");
+  lab().make_cgroup("/a");
+  const Endpoint comes_and_goes{"203.0.113.8", 7};
+  const auto kept = added("drop cgroup /a to 203.0.113.7 forever");
+  Flood flood = Flood::start({lab().cgroup_directory("/a"), lab().network().client()}, {{forbidden, comes_and_goes}});
+  std::set<std::uint32_t> places;
+  std::uint64_t counted = 0;
+  for (std::uint64_t round = 0; round < scaled(40); ++round) {
+    const auto met = added("drop cgroup /a to 203.0.113.8");
+    const auto never_met = added("drop cgroup /a to 203.0.113.9,203.0.113.8:8/udp,2001:db8:bad::1");
+    ASSERT_EQ(never_met.size(), 3U);
+    places.insert({met.at(0) % 8, never_met[0] % 8, never_met[1] % 8, never_met[2] % 8});
+    flood.wait_for_rounds(20);
+    for (const nlohmann::json& rule : lab().list()) {
+      const std::uint32_t id = rule["id"];
+      if (id == met[0]) counted += rule["packets"].get<std::uint64_t>();
+      if (id != met[0] && id != kept.at(0)) {
+        ASSERT_EQ(rule["packets"], 0U) << rule.dump() << " in round " << round;
+      }
+    }
+    std::string all = "rm " + std::to_string(met[0]);
+    for (const std::uint32_t id : never_met) all += " " + std::to_string(id);
+    (void)done(all);
+  }
+  flood.stop();
+  EXPECT_EQ(flood.odd(), 0U);
+  EXPECT_EQ(flood.passed(0), 0U);
+  EXPECT_EQ(places.size(), 7U) << "the places did not change hands";
+  EXPECT_EQ(listed(kept[0])["packets"], flood.rounds());
+  std::uint64_t refused = 0;
+  for (const Stretch& stretch : flood.story(1)) refused += stretch.answer == EPERM ? stretch.count : 0;
+  EXPECT_GT(counted, 0U);
+  EXPECT_LE(counted, refused);
+  EXPECT_EQ(read_stats(lab().pin_dir()).packets_dropped, flood.rounds() + refused);
 }
 
 // A cgroup that is being made while the rule for its name is added is bound by one or the other.

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 // Whose packets a rule meets: descendants, names that come later, sockets that stay behind.
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstring>
+#include <set>
 
 #include "support/net_test.hpp"
 
@@ -45,7 +50,7 @@ class Subjects : public NetTest {
   }
 };
 
-TEST_F(Subjects, IncludeDescendantsThatAnUnprivilegedDelegateMakesLater) {
+TEST_F(Subjects, A5IncludeDescendantsThatAnUnprivilegedDelegateMakesLater) {
   std::string directory = delegate("/delegated");
   const Actor actor = lab().actor("/delegated", nobody);
   (void)added("drop cgroup /delegated to 203.0.113.7");
@@ -58,6 +63,34 @@ TEST_F(Subjects, IncludeDescendantsThatAnUnprivilegedDelegateMakesLater) {
   }
   expect_untouched_in("/delegated-not");
   expect_untouched_in("/other/delegated");
+}
+
+// A5: a threaded cgroup has an id of its own, which its sockets carry.
+TEST_F(Subjects, A5IncludeThreadedCgroups) {
+  lab().make_cgroup("/a");
+  const std::string threaded = lab().make_cgroup("/a/threaded");
+  const auto write_to = [](const std::string& file, const char* text) {
+    const int fd = open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    const bool written = fd >= 0 && write(fd, text, std::strlen(text)) > 0;
+    const int error = written ? 0 : errno;
+    close(fd);
+    return error;
+  };
+  ASSERT_EQ(write_to(threaded + "/cgroup.type", "threaded"), 0);
+  (void)added("drop cgroup /a to 203.0.113.7");
+  const ChildPlace place{lab().cgroup_directory("/a"), lab().network().client(), 0};
+  const auto send_from_thread = [&](const Endpoint& to) {
+    ChildProcess thread = ChildProcess::start(place, {}, [&] {
+      const int error = write_to(threaded + "/cgroup.threads", "0");
+      if (error != 0) return ENOTSUP;
+      const SocketAddress address = socket_address(to);
+      const int fd = socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      return sendto(fd, "", 1, 0, address.get(), address.length) == 1 ? 0 : errno;
+    });
+    return WEXITSTATUS(thread.wait(5s).value_or(0xff00));
+  };
+  EXPECT_EQ(send_from_thread(forbidden), EPERM);
+  EXPECT_EQ(send_from_thread(allowed), 0);
 }
 
 TEST_F(Subjects, AreOneCgroupAloneWithOnly) {
@@ -104,6 +137,44 @@ TEST_F(Subjects, APidMeansItsCgroupOfNow) {
   expect_untouched_in("/a");
 }
 
+TEST_F(Subjects, A11AProcessThatIsOverIsNoSubjectThoughItsCgroupCanStillBeRead) {
+  const Actor neighbour = lab().actor("/a");
+  (void)done("load");
+  ChildProcess zombie = ChildProcess::start({lab().cgroup_directory("/a")}, {}, [] { return 0; });
+  const std::string pid = std::to_string(zombie.pid());
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(zombie.pid()), &info, WEXITED | WNOWAIT), 0);
+  ASSERT_EQ(access(("/proc/" + pid + "/cgroup").c_str(), R_OK), 0);
+  const Outcome outcome = lab().egress("drop pid " + pid + " to 203.0.113.7");
+  EXPECT_EQ(outcome.status, 3) << outcome.text();
+  EXPECT_EQ(lab().list(), nlohmann::json::array());
+  expect_untouched(neighbour);
+}
+
+/// Goes back and forth between two cgroups until it is killed.
+int wander(const std::string& one, const std::string& other) {
+  for (;;) {
+    if (enter_cgroup(one) != 0 || enter_cgroup(other) != 0) return 1;
+  }
+}
+
+TEST_F(Subjects, A11AProcessThatMovesMeanwhileMeansACgroupItWasIn) {
+  const std::string here = lab().make_cgroup("/here"), there = lab().make_cgroup("/there");
+  lab().make_cgroup("/elsewhere");
+  (void)done("load");
+  ChildProcess wanderer = ChildProcess::start({here}, {}, [&] { return wander(here, there); });
+  const std::set<std::uint64_t> ids{lab().cgroup_id("/here"), lab().cgroup_id("/there")};
+  for (std::uint64_t round = 0; round < scaled(15); ++round) {
+    const auto made = added("drop pid " + std::to_string(wanderer.pid()) + " to 203.0.113.7 --replace");
+    ASSERT_EQ(made.size(), 1U);
+    const nlohmann::json bound = subject_of(made[0])["cgroup_ids"];
+    ASSERT_EQ(bound.size(), 1U) << bound.dump();
+    EXPECT_TRUE(ids.contains(bound[0].get<std::uint64_t>())) << bound.dump();
+  }
+  EXPECT_EQ(wanderer.wait(0ms), std::nullopt);
+  expect_untouched_in("/elsewhere");
+}
+
 TEST_F(Subjects, AnIdIsOneCgroupWithItsDescendantsAndEndsWithIt) {
   const Actor home = lab().actor("/home");
   lab().make_cgroup("/a");
@@ -131,7 +202,7 @@ TEST_F(Subjects, SocketsStayWithTheCgroupTheyWereMadeIn) {
   EXPECT_EQ(actor.send_to(old_socket, forbidden), EPERM);
 }
 
-TEST_F(Subjects, ASocketThatOutlivesItsCgroupIsStillJudged) {
+TEST_F(Subjects, J6ASocketThatOutlivesItsCgroupIsStillJudged) {
   lab().make_cgroup("/home");
   (void)added("drop cgroup /a to 203.0.113.7");
   const Actor actor = lab().actor("/a");
@@ -156,7 +227,7 @@ TEST_F(Subjects, ARuleForACgroupToComeIsPendingThenActive) {
   EXPECT_TRUE(eventually(3s, [&] { return subject_of(ids[0])["state"] == "pending"; }));
 }
 
-TEST_F(Subjects, NoCgroupOfAPendingNameSendsAnythingEver) {
+TEST_F(Subjects, J6NoCgroupOfAPendingNameSendsAnythingEver) {
   const std::uint64_t times = scaled(2000);
   const Actor actor = lab().actor("/home");
   (void)added("drop cgroup /app to 203.0.113.7 forever");

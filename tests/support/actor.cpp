@@ -138,6 +138,12 @@ int Actor::try_tcp(const Endpoint& to, std::chrono::milliseconds bound) const {
   return channel_.call<Report>(order).error;
 }
 
+int Actor::perform(SocketHandle socket, const Endpoint& to, Act act) const {
+  Order order = order_to(Verb::Perform, socket, to);
+  order.act = act;
+  return channel_.call<Report>(order).error;
+}
+
 int Actor::enter(const std::string& cgroup_directory) const {
   Order order = order_on(Verb::Enter, no_socket);
   put_path(order.path, cgroup_directory);

@@ -14,6 +14,10 @@ namespace egress::test {
 /// A socket inside an Actor; negative errno if it could not be made.
 enum class SocketHandle : int {};
 
+/// Something an actor does that has no word of its own: 0 or an errno. A function of the test program, as the
+/// actor is a fork of it.
+using Act = int (*)(int socket, const SocketAddress& to);
+
 /// What became of a number of sends.
 struct Sent {
   std::uint64_t passed = 0;
@@ -60,6 +64,9 @@ class Actor {
   [[nodiscard]] int try_udp(const Endpoint& to) const;
   /// One connection from a new socket.
   [[nodiscard]] int try_tcp(const Endpoint& to, std::chrono::milliseconds bound = std::chrono::milliseconds(400)) const;
+
+  /// `socket` may be none (SocketHandle{-1}).
+  [[nodiscard]] int perform(SocketHandle socket, const Endpoint& to, Act act) const;
 
   /// Moves the actor; its sockets stay with the cgroup they were made in.
   [[nodiscard]] int enter(const std::string& cgroup_directory) const;

@@ -169,6 +169,9 @@ Report obey(Order& order) {
     case Verb::Segment:
       report.error = segment(order);
       break;
+    case Verb::Perform:
+      report.error = order.act(fd, order.address);
+      break;
     case Verb::Enter:
       report.error = enter_cgroup(order.path.data());
       break;

@@ -25,6 +25,7 @@ enum class Verb {
   TryUdp,
   TryTcp,
   Segment,
+  Perform,
   Enter,
   MakeDirectory,
   LiveAndDie,
@@ -38,6 +39,7 @@ struct Order {
   std::uint64_t size = 0;
   std::uint64_t count = 0;
   int bound_ms = 0;
+  Act act = nullptr;
   std::array<char, 1024> path{};
   std::array<char, 1024> home{};
 };

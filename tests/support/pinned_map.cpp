@@ -7,6 +7,7 @@
 
 #include <array>
 #include <fstream>
+#include <numeric>
 
 #include "support/require.hpp"
 
@@ -86,6 +87,14 @@ drop_stats read_stats(const std::string& pin_dir) {
     sum.bytes_dropped += one.bytes_dropped;
   }
   return sum;
+}
+
+std::uint64_t read_reason(const std::string& pin_dir, egress_reason reason) {
+  const PinnedMap map(pin_dir + "/reason_counts");
+  std::array<std::uint64_t, 1024> of_cpus{};
+  require(possible_cpus() <= of_cpus.size(), "too many CPUs");
+  of_cpus = map.lookup<decltype(of_cpus)>(static_cast<std::uint32_t>(reason)).value_or(of_cpus);
+  return std::accumulate(of_cpus.begin(), of_cpus.end(), std::uint64_t{0});
 }
 
 std::optional<egress_rule> read_rule(const std::string& pin_dir, std::uint32_t id) {

@@ -53,6 +53,9 @@ class PinnedMap {
 /// The one entry of the pinned `stats`, summed over CPUs.
 [[nodiscard]] drop_stats read_stats(const std::string& pin_dir);
 
+/// How many packets were treated specially for this reason.
+[[nodiscard]] std::uint64_t read_reason(const std::string& pin_dir, egress_reason reason);
+
 /// The record of a rule of the command, from the pinned `rules`; nullopt once it is over.
 [[nodiscard]] std::optional<egress_rule> read_rule(const std::string& pin_dir, std::uint32_t id);
 

@@ -65,7 +65,7 @@ TEST(DoorRule, HasNoEndOnlyWithTheGreatestTtl) {
   EXPECT_EQ(decode_door(config).expires_at, (BootTime{5s + 4294967294s}));
 }
 
-TEST(DoorRule, EndsAtTheEndOfTheClockAndDoesNotWrap) {
+TEST(DoorRule, I4EndsAtTheEndOfTheClockAndDoesNotWrap) {
   drop_config config = entry();
   config.ttl = DROP_CONFIG_NO_END - 1;
   for (const std::uint64_t created :

@@ -62,26 +62,26 @@ TEST_P(BadDuration, IsRefusedWithItsCause) {
   EXPECT_NE(read.error().message().find(GetParam().message), std::string::npos) << read.error().message();
 }
 
-INSTANTIATE_TEST_SUITE_P(Nothing, BadDuration,
+INSTANTIATE_TEST_SUITE_P(I4Nothing, BadDuration,
                          testing::Values(BadCase{"", "an empty duration (90s, 15m"},
                                          BadCase{"0", "0: a rule cannot live for no time (no end is"},
                                          BadCase{"0s", "no time"}, BadCase{"0ms", "no time"},
                                          BadCase{"0h0m0s", "no time"}, BadCase{"000", "no time"}));
 
-INSTANTIATE_TEST_SUITE_P(Signs, BadDuration,
+INSTANTIATE_TEST_SUITE_P(I4Signs, BadDuration,
                          testing::Values(BadCase{"-1", "-1: a duration has no sign"}, BadCase{"+1", "no sign"},
                                          BadCase{"-1s", "no sign"}, BadCase{"1h-30m", "unknown unit h-"},
                                          BadCase{"1s+", "unknown unit s+"}));
 
 INSTANTIATE_TEST_SUITE_P(
-    Numbers, BadDuration,
+    I4Numbers, BadDuration,
     testing::Values(BadCase{"1e9", "unknown unit e"}, BadCase{"0x10", "unknown unit x"},
                     BadCase{"1.5h", "unknown unit ."}, BadCase{"1,5h", "unknown unit ,"},
                     BadCase{"0b1", "unknown unit b"}, BadCase{"inf", "a number is missing before inf"},
                     BadCase{"nan", "a number is missing"}, BadCase{"s", "a number is missing before s"},
                     BadCase{"forever", "a number is missing"}, BadCase{"\xd9\xa1s", "a number is missing"}));
 
-INSTANTIATE_TEST_SUITE_P(Blanks, BadDuration,
+INSTANTIATE_TEST_SUITE_P(I4Blanks, BadDuration,
                          testing::Values(BadCase{" 1", "a number is missing"}, BadCase{"1 ", "unknown unit"},
                                          BadCase{"1 s", "unknown unit"}, BadCase{"1h 30m", "unknown unit h "},
                                          BadCase{"1s\n", R"(1s\x0a: unknown unit s\x0a)"},
@@ -99,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(UnitsOutOfOrder, BadDuration,
 
 // u64 nanoseconds wrap at 18446744073 s, i64 nanoseconds at 9223372036 s, u64 at 20 digits.
 INSTANTIATE_TEST_SUITE_P(
-    BeyondTenYears, BadDuration,
+    I4BeyondTenYears, BadDuration,
     testing::Values(
         BadCase{"18446744073", "longer than ten years"}, BadCase{"18446744074", "longer than ten years"},
         BadCase{"9223372037", "longer than ten years"}, BadCase{"9223372036854775808", "longer than ten years"},
