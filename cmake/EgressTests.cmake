@@ -101,3 +101,18 @@ egress_add_tests(unit)
 egress_add_tests(abi)
 egress_add_tests(bpf RESOURCE_GROUPS kernel:1)
 egress_add_tests(net RESOURCE_GROUPS kernel:1)
+
+# The fuzz targets for some seconds each, without libFuzzer: see tests/fuzz/short_run.cpp, and EgressFuzz.cmake.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cpp")
+if(EGRESS_SANITIZE AND TARGET test_support)
+  foreach(source IN LISTS fuzz_sources)
+    get_filename_component(fuzzer "${source}" NAME_WE)
+    string(REPLACE "_fuzz" "" corpus "${fuzzer}")
+    add_executable(${fuzzer}_short_run EXCLUDE_FROM_ALL "${source}" "${PROJECT_SOURCE_DIR}/tests/fuzz/short_run.cpp")
+    target_link_libraries(${fuzzer}_short_run PRIVATE test_support test_options)
+    add_dependencies(all_tests ${fuzzer}_short_run)
+    add_test(NAME asan.fuzz.${corpus}
+      COMMAND ${fuzzer}_short_run "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${corpus}" 5)
+    set_tests_properties(asan.fuzz.${corpus} PROPERTIES TIMEOUT ${EGRESS_TEST_TIMEOUT} LABELS "fuzz;asan")
+  endforeach()
+endif()
