@@ -92,6 +92,7 @@ function(egress_add_tests kind)
   gtest_discover_tests(${kind}_tests
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     ${test_prefix}
+    TEST_FILTER "-*DISABLED_*" # for tests/vm only
     NO_PRETTY_VALUES # values may hold what neither CMake nor a terminal likes
     DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${EGRESS_TEST_TIMEOUT} LABELS "${kind}${test_extra_label}" ${ARGN})
