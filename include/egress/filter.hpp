@@ -21,10 +21,13 @@ struct Instance {
   std::string cgroup_root;  ///< absolute path in cgroupfs; empty = the cgroup v2 root of the host
 };
 
+constexpr std::uint32_t default_max_rules = 65536;
+
 /// Settings fixed when the program is loaded.
 struct LoadSettings {
-  std::uint32_t max_rules = 65536;  ///< 1 to 16,777,216; also the size of the template's maps
-  bool debug = false;               ///< print each verdict to the kernel's trace pipe
+  /// 1 to 16,777,216; also the size of the template's maps. nullopt: that of the instance, or default_max_rules.
+  std::optional<std::uint32_t> max_rules;
+  bool debug = false;  ///< print each verdict to the kernel's trace pipe
 };
 
 /// The three totals of the template's `stats`, summed over CPUs.

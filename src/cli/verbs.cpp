@@ -257,7 +257,7 @@ std::vector<Verb> system_verbs() {
        "load\nload --max-rules 1000000\nload --debug",
        Words::None,
        {{"--debug", "", "print each verdict to the kernel's trace pipe", &Options::debug, Offer::Nothing},
-        {"--max-rules", "N", "room for rules, 65536 by default", &Options::max_rules, Offer::Nothing}},
+        {"--max-rules", "N", "room for rules, 65536 by default; what is loaded keeps its own", &Options::max_rules, Offer::Nothing}},
        verb_load},
       {"unload",
        "take everything off",

@@ -30,8 +30,8 @@ Error refuse(std::string object, std::string cause, std::string remedy) {
 }
 
 Result<void> check_settings(const Instance& instance, const LoadSettings& settings) {
-  if (settings.max_rules == 0 || settings.max_rules > most_rules) {
-    return usage_error("max_rules " + std::to_string(settings.max_rules), "out of range", "1 to 16777216");
+  if (settings.max_rules && (*settings.max_rules == 0 || *settings.max_rules > most_rules)) {
+    return usage_error("max_rules " + std::to_string(*settings.max_rules), "out of range", "1 to 16777216");
   }
   if (instance.pin_dir.size() >= sizeof(egress_meta::pin_dir)) return usage_error("pin directory", "path too long");
   return {};
@@ -46,11 +46,16 @@ void copy_text(char (&to)[N], std::string_view from) {
 class Loading {
  public:
   Loading(const Instance& instance, const LoadSettings& settings, const CgroupTree& tree, const PinDirectory& directory)
-      : instance_(instance), settings_(settings), tree_(tree), directory_(directory), pins_(directory) {}
+      : instance_(instance),
+        settings_(settings),
+        max_rules_(settings.max_rules.value_or(default_max_rules)),
+        tree_(tree),
+        directory_(directory),
+        pins_(directory) {}
 
   Result<Loaded> run() {
     if (Result<void> done = find_existing(); !done) return std::move(done).error();
-    Result<Object> object = Object::load({root_id(), tree_.level(), settings_.max_rules, settings_.debug}, existing_);
+    Result<Object> object = Object::load({root_id(), tree_.level(), max_rules_, settings_.debug}, existing_);
     if (!object) return std::move(object).error();
     if (Result<void> done = prepare_maps(*object); !done) return std::move(done).error();
     bind_maps(*object);
@@ -130,17 +135,18 @@ class Loading {
     return check_meta((*tables)->meta());
   }
 
-  Result<void> check_meta(const egress_meta& meta) const {
+  Result<void> check_meta(const egress_meta& meta) {
     if (meta.root_id != root_id()) {
       return refuse(instance_.pin_dir, "in use for the cgroup root " + std::string(meta.root_path),
                     "choose another pin directory, or egress unload first");
     }
-    if (meta.max_rules != settings_.max_rules) {
+    if (meta.max_rules != settings_.max_rules.value_or(meta.max_rules)) {
       return refuse(
           instance_.pin_dir,
-          "loaded for " + std::to_string(meta.max_rules) + " rules, not " + std::to_string(settings_.max_rules),
-          "load with the same number, or egress unload first (egress export saves the rules)");
+          "loaded for " + std::to_string(meta.max_rules) + " rules, not " + std::to_string(*settings_.max_rules),
+          "load without a number, or egress unload first (egress export saves the rules)");
     }
+    max_rules_ = meta.max_rules;
     return {};
   }
 
@@ -200,7 +206,7 @@ class Loading {
     egress_meta meta{};
     meta.magic = EGRESS_MAGIC;
     meta.abi = EGRESS_ABI;
-    meta.max_rules = settings_.max_rules;
+    meta.max_rules = max_rules_;
     meta.layout = layout_hash();
     meta.root_id = root_id();
     meta.root_level = tree_.level();
@@ -282,6 +288,7 @@ class Loading {
 
   const Instance& instance_;
   const LoadSettings& settings_;
+  std::uint32_t max_rules_;
   const CgroupTree& tree_;
   const PinDirectory& directory_;
   PinTransaction pins_;

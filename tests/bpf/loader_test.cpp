@@ -124,6 +124,17 @@ TEST(Loader, RefusesAnotherSizeAndKeepsTheOldProgram) {
   EXPECT_EQ(program_of_link(at.pin("link_egress_skb")), program);
 }
 
+TEST(Loader, KeepsTheSizeThereIsWhenNoneIsNamed) {
+  const PrivateInstance at("same-size");
+  ASSERT_TRUE(load(at.get(), small_settings()).ok());
+  const Result<Loaded> again = load(at.get(), LoadSettings{});
+  ASSERT_TRUE(again.ok()) << again.error().message();
+  const auto directory = PinDirectory::open(at.get().pin_dir);
+  const auto tables = KernelTables::open(*directory, KernelTables::Access::Read);
+  ASSERT_TRUE(tables.ok()) << tables.error().message();
+  EXPECT_EQ((*tables)->rules().size(), *small_settings().max_rules);
+}
+
 TEST(Loader, RefusesAPinDirectoryInUseForAnotherRoot) {
   const PrivateInstance at("root");
   ASSERT_TRUE(load(at.get(), small_settings()).ok());
