@@ -1,14 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench/*.cpp → build/egress_bench; bench/*.bpf.c → programs to compare with.
 
-file(GLOB bench_bpf_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.bpf.c")
-set(bench_bpf_targets "")
-foreach(source IN LISTS bench_bpf_sources)
-  string(REGEX REPLACE ".*/([^/]+)\\.bpf\\.c$" "\\1" name "${source}")
-  egress_add_bpf(${name} "${source}")
-  set_target_properties(bpf_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
-  list(APPEND bench_bpf_targets bpf_${name})
-endforeach()
+egress_add_bpf_of("bench" bench_bpf_targets)
 
 add_custom_target(all_benchmarks)
 file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")

@@ -49,6 +49,20 @@ function(egress_add_bpf name source)
   add_custom_target(bpf_${name} ALL DEPENDS "${object}" "${skeleton}")
 endfunction()
 
+# egress_add_bpf_of(<folders> <targets>): the same for every *.bpf.c that tests or benchmarks attach beside ours, not part
+# of `all`; the names of the targets in <targets>.
+function(egress_add_bpf_of folders targets)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folders}/*.bpf.c")
+  set(made "")
+  foreach(source IN LISTS sources)
+    string(REGEX REPLACE ".*/([^/]+)\\.bpf\\.c$" "\\1" name "${source}")
+    egress_add_bpf(${name} "${source}")
+    set_target_properties(bpf_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+    list(APPEND made bpf_${name})
+  endforeach()
+  set(${targets} ${made} PARENT_SCOPE)
+endfunction()
+
 set(EGRESS_BPF_NAME drop_egress_by_cgroup)
 set(EGRESS_BPF_SOURCE "${PROJECT_SOURCE_DIR}/src/${EGRESS_BPF_NAME}.bpf.c")
 if(EXISTS "${EGRESS_BPF_SOURCE}")

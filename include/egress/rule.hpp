@@ -44,6 +44,8 @@ struct Subject {
   auto operator<=>(const Subject&) const = default;
 };
 
+/// "cgroup", "unit" or "id", as the command, policies and JSON write it.
+[[nodiscard]] std::string_view format(Subject::Kind kind);
 /// "cgroup /app", "unit x.service only", "id 25"; control characters and bytes that are not UTF-8 escaped.
 [[nodiscard]] std::string format(const Subject& subject);
 

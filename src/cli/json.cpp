@@ -12,21 +12,9 @@ std::string dump_value(const Json& json) {
 
 std::uint32_t number(RuleId id) { return static_cast<std::uint32_t>(id); }
 
-std::string_view kind_name(Subject::Kind kind) {
-  switch (kind) {
-    case Subject::Kind::Path:
-      return "cgroup";
-    case Subject::Kind::Unit:
-      return "unit";
-    case Subject::Kind::Id:
-      return "id";
-  }
-  return "";
-}
-
 Json subject_json(const Subject& subject) {
   Json json;
-  json["kind"] = kind_name(subject.kind);
+  json["kind"] = format(subject.kind);
   json["name"] = subject.name;
   json["scope"] = subject.scope == Subject::Scope::Only ? "only" : "subtree";
   return json;

@@ -15,18 +15,6 @@ namespace {
 constexpr std::array<std::pair<std::string_view, Action>, 4> actions{
     {{"drop", Action::Drop}, {"reject", Action::Reject}, {"audit", Action::Audit}, {"allow", Action::Allow}}};
 
-std::string_view format(Subject::Kind kind) {
-  switch (kind) {
-    case Subject::Kind::Path:
-      return "cgroup";
-    case Subject::Kind::Unit:
-      return "unit";
-    case Subject::Kind::Id:
-      return "id";
-  }
-  return "subject";
-}
-
 std::optional<Error> check_component(std::string_view path, std::string_view name) {
   if (name == "." || name == "..") {
     return usage_error(quote(path), fmt::format("{} cannot be part of a cgroup path", name),
@@ -40,6 +28,18 @@ std::optional<Error> check_component(std::string_view path, std::string_view nam
 }
 
 }  // namespace
+
+std::string_view format(Subject::Kind kind) {
+  switch (kind) {
+    case Subject::Kind::Path:
+      return "cgroup";
+    case Subject::Kind::Unit:
+      return "unit";
+    case Subject::Kind::Id:
+      return "id";
+  }
+  return "subject";
+}
 
 std::string_view format(Action action) {
   for (const auto& [name, value] : actions) {

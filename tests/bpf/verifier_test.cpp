@@ -67,7 +67,7 @@ TEST_P(Verifier, AcceptsTheProgramWithRoomToSpare) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, Verifier, ::testing::ValuesIn(hooks),
-                         [](const auto& info) { return std::string(info.param.program); });
+                         [](const auto& tested) { return std::string(tested.param.program); });
 
 }  // namespace
 }  // namespace egress
