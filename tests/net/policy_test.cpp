@@ -156,7 +156,7 @@ TEST_F(Policies, H6AFlipUnderFloodIsTheOldOrTheNewForEveryPacket) {
     std::uint64_t begin, end;
   };
   std::vector<Apply> applies;
-  const std::size_t flips = 100;
+  const std::size_t flips = scaled(100);
   for (std::size_t i = 1; i <= flips; ++i) {
     flood.wait_for_rounds(200);
     const std::uint64_t begin = boot_now();

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 // A new program over an old one: no packet passes in between, nothing of the state is lost.
+#include <bpf/bpf.h>
+
 #include "support/flood.hpp"
 #include "support/foreign_program.hpp"
 #include "support/net_test.hpp"
+#include "support/require.hpp"
+#include "sys/fd.hpp"
 
 namespace egress::test {
 namespace {
@@ -51,6 +55,35 @@ TEST_F(Upgrade, G5LeaksNothingAndKeepsRulesIdsAndCountsUnderFlood) {
   }
   EXPECT_EQ(after, before);
   EXPECT_GT(added("drop cgroup /a to 203.0.113.9").at(0), rest.at(0)) << "an id was given out again";
+}
+
+/// A descriptor of the program that a link runs now.
+Fd program_of(int link) {
+  bpf_link_info info{};
+  __u32 length = sizeof info;
+  require(bpf_obj_get_info_by_fd(link, &info, &length) == 0, "ask the link");
+  return Fd(bpf_prog_get_fd_by_id(info.prog_id));
+}
+
+// What `load` does to the link of an instance, without the rest of it.
+TEST_F(Upgrade, G5AHundredThousandSwapsOfTheProgramLeakNothing) {
+  lab().make_cgroup("/a");
+  const auto drop = added("drop cgroup /a to 203.0.113.7");
+  const Fd link(bpf_obj_get((lab().pin_dir() + "/link_egress_skb").c_str()));
+  ASSERT_TRUE(link.valid());
+  const Fd one = program_of(link.get());
+  (void)done("load");
+  const Fd other = program_of(link.get());
+  Flood flood = Flood::start({lab().cgroup_directory("/a"), lab().network().client()}, {{{"203.0.113.7", port}}});
+  flood.wait_for_rounds(1);
+  for (int i = 0; i < 100'000; ++i) {
+    ASSERT_EQ(bpf_link_update(link.get(), (i % 2 == 0 ? one : other).get(), nullptr), 0) << "swap " << i;
+  }
+  flood.wait_for_rounds(1000);
+  flood.stop();
+  EXPECT_EQ(flood.odd(), 0U);
+  EXPECT_EQ(flood.passed(0), 0U) << "of " << flood.rounds();
+  EXPECT_EQ(listed(drop.at(0)).value("packets", std::uint64_t{0}), flood.rounds());
 }
 
 TEST_F(Upgrade, LeavesTheProgramsOfOthersAloneAndSoDoesUnload) {
