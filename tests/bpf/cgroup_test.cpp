@@ -5,12 +5,16 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "support/require.hpp"
@@ -146,8 +150,7 @@ TEST_F(CgroupTreeTest, FindsCgroupsByPath) {
   EXPECT_EQ(tree.open_cgroup("/a/c").error().kind, ErrorKind::NotFound);
 }
 
-// Failure L4.
-TEST_F(CgroupTreeTest, NeverLeadsOutOfItsRoot) {
+TEST_F(CgroupTreeTest, L4NeverLeadsOutOfItsRoot) {
   make("/a/b");
   const auto tree = subtree("/a");
   for (const char* path : {"/..", "/../a", "/b/../../..", "../a", "//../a"}) {
@@ -156,6 +159,21 @@ TEST_F(CgroupTreeTest, NeverLeadsOutOfItsRoot) {
     EXPECT_EQ(fd.error().kind, ErrorKind::NotFound) << path;
   }
   EXPECT_EQ(tree.open_cgroup("").ok(), true) << "the root itself";
+}
+
+TEST_F(CgroupTreeTest, L4DoesNotFollowAMountOutOfItsRoot) {
+  make("/a/b");
+  make("/out/c");
+  const auto tree = subtree("/a");
+  const std::string point = top_ + "/a/b";
+  ASSERT_EQ(::mount((top_ + "/out").c_str(), point.c_str(), nullptr, MS_BIND, nullptr), 0);
+  for (const char* path : {"/b", "/b/c"}) {
+    const auto fd = tree.open_cgroup(path);
+    EXPECT_FALSE(fd.ok()) << path;
+    EXPECT_EQ(tree.cgroup_at(path), std::nullopt) << path;
+  }
+  EXPECT_EQ(::umount2(point.c_str(), MNT_DETACH), 0);
+  EXPECT_TRUE(tree.open_cgroup("/b").ok());
 }
 
 TEST_F(CgroupTreeTest, TakesPathsAsUsersWriteThem) {
@@ -211,14 +229,52 @@ TEST_F(CgroupTreeTest, TellsNoPathOfAnIdThatIsElsewhereOrGone) {
   EXPECT_EQ(tree.path_of(CgroupId{0}), std::nullopt);
 }
 
-// Failure J7.
-TEST_F(CgroupTreeTest, TellsALiveCgroupCalledDeletedFromADeletedOne) {
+TEST_F(CgroupTreeTest, J7TellsALiveCgroupCalledDeletedFromADeletedOne) {
   const auto gone = make("/x"), alive = make("/x (deleted)");
   const auto tree = subtree();
   const Fd held(::open((top_ + "/x").c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::rmdir((top_ + "/x").c_str()), 0);
   EXPECT_EQ(tree.path_of(alive), "/x (deleted)");
   EXPECT_EQ(tree.path_of(gone), std::nullopt);
+}
+
+/// A process whose first thread ended in one cgroup and whose second lives on in another.
+pid_t start_headless(const std::string& home, const std::string& first, const std::string& second) {
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  write_file(home + "/cgroup.procs", "0");
+  std::atomic<bool> moved = false;
+  std::thread other([&] {
+    write_file(second + "/cgroup.threads", "0");
+    moved = true;
+    for (;;) ::pause();
+  });
+  while (!moved) std::this_thread::yield();
+  write_file(first + "/cgroup.threads", "0");
+  ::syscall(SYS_exit, 0);  // this thread only
+  ::_exit(1);
+}
+
+TEST_F(CgroupTreeTest, J7TakesNoLiveCgroupForTheRemovedOneOfAProcess) {
+  make("/a/t");
+  make("/a/u");
+  const std::string removed = top_ + "/a/t";
+  for (const char* name : {"/a/t", "/a/u"}) write_file(top_ + name + "/cgroup.type", "threaded");
+  const pid_t pid = start_headless(top_ + "/a", removed, top_ + "/a/u");
+  bool gone = false;
+  for (int tries = 0; tries < 5000 && !gone; ++tries) {
+    const auto text = read_proc_file("/proc/" + std::to_string(pid) + "/cgroup");
+    const bool there = text.ok() && contains(*text, name_ + "/a/t\n");  // it has come as far
+    gone = there && ::rmdir(removed.c_str()) == 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  make("/a/t (deleted)");
+  const auto path = subtree().path_of_process(pid);
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  if (!gone) GTEST_SKIP() << "kernel lacks removal of the cgroup of a first thread that ended";
+  ASSERT_FALSE(path.ok()) << *path;
+  EXPECT_TRUE(contains(path.error().message(), "is gone")) << path.error().message();
 }
 
 TEST_F(CgroupTreeTest, FindsEveryCgroupOfAName) {

@@ -476,5 +476,47 @@ TEST_F(Judges, GiveTheSameVerdictsAndTheSameCounts) {
   EXPECT_EQ(reasons[EGRESS_REASON_TORN], 0u);
 }
 
+// H8: between the look-up of a key and the read of its rule, the place may have become another rule's. No race is
+// needed: an index that stays wrong is what such a packet sees, again and again. In doubt it is dropped.
+TEST_F(Judges, H8ARuleThatItsKeyDoesNotLeadToJudgesNothing) {
+  ASSERT_TRUE(enter(root() + "/a"));
+  const Subject subject{Subject::Kind::Path, "/a", Subject::Scope::Subtree};
+  Addition addition{.subject = subject, .rules = {}, .policy = {}, .replace = false};
+  for (const char* to : {"203.0.113.7", "203.0.113.8"}) {
+    RuleSpec spec;
+    spec.action = addition.rules.empty() ? Action::Allow : Action::Audit;
+    spec.destination = *parse_destination(to);
+    addition.rules.push_back(spec);
+  }
+  const auto ids = engine_->add(addition);
+  ASSERT_TRUE(ids) << ids.error().message();
+  const auto allowed = static_cast<std::uint32_t>(ids->at(0)), audited = static_cast<std::uint32_t>(ids->at(1));
+  const auto packet = testing::Ipv4({.dst = "203.0.113.7"}).udp(7);
+  const Frame frame{{packet.bytes().begin(), packet.bytes().end()}, 0x0800, 1};
+  ASSERT_EQ(kernel_says(frame), 1);
+  const std::vector<std::uint64_t> keys{EGRESS_COUNTER_RULE | allowed, EGRESS_COUNTER_RULE | audited};
+  ASSERT_EQ(read_tally(keys).counters[keys[0]].packets, 1u);
+  const auto members = tables_->members().entries();
+  ASSERT_TRUE(members);
+  const auto entry = std::ranges::find_if(*members, [&](const auto& one) { return one.second.head == allowed; });
+  ASSERT_NE(entry, members->end());
+  const auto places = static_cast<std::uint32_t>(tables_->rules().size());
+  std::uint64_t dropped = 0;
+  for (const std::uint32_t wrong : {audited, allowed + places}) {  // of another key; formerly in the same place
+    SCOPED_TRACE(wrong);
+    egress_member member = entry->second;
+    member.head = wrong;
+    ASSERT_TRUE(tables_->members().put(entry->first, member));
+    EXPECT_EQ(kernel_says(frame), 0);
+    Tally tally = read_tally(keys);
+    EXPECT_EQ(tally.totals.packets_dropped, ++dropped);
+    EXPECT_EQ(tally.counters[keys[0]].packets, 1u);
+    EXPECT_EQ(tally.counters[keys[1]].packets, 0u);
+    EXPECT_EQ((*tables_->read_reasons())[EGRESS_REASON_LIMIT], dropped);
+  }
+  ASSERT_TRUE(tables_->members().put(entry->first, entry->second));
+  EXPECT_EQ(kernel_says(frame), 1);
+}
+
 }  // namespace
 }  // namespace egress::test

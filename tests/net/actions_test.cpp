@@ -254,7 +254,7 @@ TEST_F(OneAction, E9MatchesIcmpOfRawSockets) {
   EXPECT_EQ(actor.try_udp({v4.address, port}), 0) << "another protocol";
 }
 
-TEST_F(OneAction, SeesIpv4ThroughIpv6Sockets) {
+TEST_F(OneAction, C6SeesIpv4ThroughIpv6Sockets) {
   const Endpoint mapped{"::ffff:203.0.113.7", port};
   lab().peer().take_datagrams(port);
   lab().peer().accept_connections(port);

@@ -357,7 +357,7 @@ bool reaches_neighbour(const std::string& cgroup, std::chrono::milliseconds boun
 }
 
 // A10, M3: the solicitations of a network namespace are sent in the name of who made it.
-TEST_F(Addresses, M3AnIsolatedMakerOfANetworkNamespaceBreaksItOnlyWhenAsked) {
+TEST_F(Addresses, A10AnIsolatedMakerOfANetworkNamespaceBreaksItOnlyWhenAsked) {
   const std::string maker = lab().make_cgroup("/maker");
   const std::string user = lab().make_cgroup("/user");
   (void)done("isolate cgroup /maker allow 203.0.113.7");

@@ -114,6 +114,17 @@ TEST_F(Coexistence, A7AProcessOutsideOfTheSubtreeIsNoSubject) {
   EXPECT_EQ(lab().list().size(), 0U) << "it fell back to another cgroup";
 }
 
+// Its path is as long as one below the root and ends in the name of a cgroup there.
+TEST_F(Coexistence, A7AProcessBesideTheSubtreeIsNotTakenForOneInIt) {
+  const std::string root = lab().make_cgroup("/in");
+  const Actor inside = lab().actor("/in/b");
+  const Actor beside = lab().actor("/no/b");
+  const Outcome outcome =
+      lab().egress("--cgroup-root " + root + " drop pid " + std::to_string(beside.pid()) + " to 203.0.113.7");
+  expect_one_line(outcome, 3, "outside of the enforced subtree");
+  EXPECT_EQ(inside.try_udp(forbidden), 0);
+}
+
 TEST_F(Coexistence, A7ADirectoryThatIsNoCgroupOfVersionTwoIsNoRoot) {
   const Outcome outcome = lab().egress("--cgroup-root " + lab().directory() + " load");
   expect_one_line(outcome, 1, "not in cgroup v2");

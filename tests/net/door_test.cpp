@@ -182,6 +182,19 @@ TEST_F(Door, LifetimesCountFromCreationOnTheBootClock) {
   EXPECT_LE(story[1].last_start, deadline + tick) << "dropped after the deadline";
 }
 
+// I4: the sum of creation and lifetime wraps round.
+TEST_F(Door, I4AnEntryWhoseEndIsBeyondTheClockIsInForce) {
+  const Actor actor = lab().actor("/a");
+  drop_config rule = config();
+  rule.ttl = 3600;
+  rule.created_at = ~std::uint64_t{0} - 1'000'000'000;
+  tool_adds(77, rule);
+  wait_a_tick();
+  EXPECT_EQ(actor.try_udp(target), EPERM);
+  std::this_thread::sleep_for(600ms);  // two sweeps
+  EXPECT_EQ(actor.try_udp(target), EPERM);
+}
+
 TEST_F(Door, HalfWrittenEntriesMatchNothing) {
   const Actor actor = lab().actor("/a");
   const std::uint64_t cgroup = lab().cgroup_id("/a");

@@ -97,6 +97,15 @@ class Faults : public NetTest {
     EXPECT_EQ(status.status, 0) << status.text();
     EXPECT_EQ(status.json().value("enforcing", false), true) << status.text();
   }
+  /// The hooks that have their program.
+  [[nodiscard]] std::string attached() const {
+    std::set<std::string> names;
+    const nlohmann::json status = lab().egress("status -o json").json();
+    for (const nlohmann::json& hook : status["hooks"]) {
+      if (hook["attached"] == true) names.insert(hook["hook"].get<std::string>());
+    }
+    return nlohmann::json(names).dump();
+  }
   static void expect_one_line(const Outcome& outcome) {
     EXPECT_EQ(outcome.err.rfind("egress: ", 0), 0U) << outcome.text();
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.text();
@@ -205,18 +214,26 @@ TEST_F(LoadFaults, J9AFirstLoadKilledAnywhereIsMadeGoodByTheNext) {
 
 // The last calls of a load only read what it made: the instance is complete by then, has no rules and stays.
 TEST_F(LoadFaults, H5AFirstLoadThatFailsLeavesNothingHalfDone) {
+  const std::string complete = attached();
   (void)done("unload");
   const std::uint64_t calls = count_calls({"load"}, Fault::Calls::All);
+  (void)done("unload");
+  const std::uint64_t changes = count_calls({"load"}, Fault::Calls::Changes);
   constexpr int errors[] = {ENOMEM, E2BIG, EPERM};
-  for (const std::uint64_t at : sample(calls, 8)) {
+  std::vector<Fault> faults;
+  for (const std::uint64_t at : sample(calls, 8)) faults.push_back({at, errors[at % 3], Fault::Calls::All});
+  for (const std::uint64_t at : sample(changes, 12)) faults.push_back({at, errors[at % 3], Fault::Calls::Changes});
+  for (const Fault& fault : faults) {
     (void)lab().egress("unload");
-    const Fault fault{at, errors[at % 3], Fault::Calls::All};
     const Faulted run = run_with_fault(lab(), {"load"}, fault);
     SCOPED_TRACE(fault.text() + " (" + run.hit + ")\n" + run.outcome.text());
     const nlohmann::json status = lab().egress("status -o json").json();
     if (run.outcome.status != 0) expect_one_line(run.outcome);
     if (status["loaded"] == true) {
       EXPECT_EQ(status["enforcing"], true) << status.dump();
+      if (run.outcome.status != 0) {
+        EXPECT_EQ(attached(), complete);
+      }
     } else {
       EXPECT_NE(run.outcome.status, 0);
       EXPECT_NE(access(lab().pin_dir().c_str(), F_OK), 0) << "the pin directory stayed";

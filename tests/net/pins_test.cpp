@@ -246,7 +246,9 @@ TEST_F(Pins, InstancesOnNestedRootsKeepApart) {
 
 TEST_F(Pins, M4UnloadAsksNobody) {
   load_with_a_rule();
-  // Somebody holds the lock for ever, the directory is not to be trusted, and two pins are gone.
+  // Somebody holds the lock and a link for ever, the directory is not to be trusted, and two pins are gone.
+  const int link = bpf_obj_get(pin("link_egress_skb").c_str());
+  ASSERT_GE(link, 0);
   const int lock = open(lab().pin_dir().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   ASSERT_EQ(flock(lock, LOCK_EX), 0);
   ASSERT_EQ(unlink(pin("meta").c_str()), 0);
@@ -258,7 +260,8 @@ TEST_F(Pins, M4UnloadAsksNobody) {
   EXPECT_FALSE(drops());
   EXPECT_NE(access(lab().pin_dir().c_str(), F_OK), 0) << "the pin directory stayed";
   close(lock);
-  EXPECT_EQ(lab().egress("unload").status, 3);
+  close(link);
+  EXPECT_TRUE(eventually(5s, [&] { return lab().egress("unload").status == 3; }));
   EXPECT_EQ(lab().egress("unload --force").status, 0);
   (void)done("drop cgroup /a to 203.0.113.7");
   EXPECT_TRUE(drops());

@@ -67,6 +67,30 @@ TEST_F(Races, I6WhatIsExtendedAroundItsEndIsInForceWhenReported) {
   EXPECT_EQ(size_of("counters"), 1U);
 }
 
+// I6: the sweep and a writer exclude each other; the race of the test before is too rare to show it.
+TEST_F(Races, I6NothingIsSweptWhileAWriterHasTheWord) {
+  if (access((lab().pin_dir() + "/egress_arm").c_str(), F_OK) != 0) {
+    GTEST_SKIP() << "kernel lacks timers for the sweep (5.15)";
+  }
+  const PinnedMap map(lab().pin_dir() + "/control");
+  const auto control = [&] { return map.lookup<egress_control>(std::uint32_t{0}).value_or(egress_control{}); };
+  const auto give_word_to = [&](std::uint32_t holder, std::uint64_t lease_until) {
+    egress_control changed = control();
+    changed.maintenance = holder;
+    changed.lease_until = lease_until;
+    return map.update(std::uint32_t{0}, changed);
+  };
+  const std::uint32_t id = added("drop cgroup /a to 203.0.113.7 for 1s").at(0);
+  const auto rule = read_rule(lab().pin_dir(), id);
+  ASSERT_TRUE(rule);
+  ASSERT_TRUE(give_word_to(EGRESS_MAINTENANCE_LIBRARY, boot_now() + 3'600'000'000'000));
+  const std::uint64_t two_sweeps_later = rule->expires_at + 600'000'000;
+  ASSERT_TRUE(eventually(10s, [&] { return control().swept_at >= two_sweeps_later; })) << "the timer does not run";
+  EXPECT_TRUE(read_rule(lab().pin_dir(), id)) << "swept under the hands of a writer";
+  ASSERT_TRUE(give_word_to(EGRESS_MAINTENANCE_FREE, 0));
+  EXPECT_TRUE(eventually(2s, [&] { return !read_rule(lab().pin_dir(), id); }));
+}
+
 /// Makes and removes cgroups of eight names until it is told to stop; 0 unless it could not.
 int churn(const std::string& parent, int number, const std::atomic<bool>& stop) {
   while (!stop) {

@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
                     TextCase{"::", "::"}, TextCase{"::1", "::1"}, TextCase{"2001:db8::1:443", "2001:db8::1:443"}));
 
 INSTANTIATE_TEST_SUITE_P(
-    MappedV4, DestinationText,
+    C6MappedV4, DestinationText,
     testing::Values(TextCase{"::ffff:1.2.3.4", "1.2.3.4"}, TextCase{"::ffff:102:304", "1.2.3.4"},
                     TextCase{"[::ffff:1.2.3.4]:53/udp", "1.2.3.4:53/udp"}, TextCase{"::ffff:1.2.3.4/120", "1.2.3.0/24"},
                     TextCase{"::ffff:1.2.3.4/96", "0.0.0.0/0"}, TextCase{"::ffff:1.2.3.4/128", "1.2.3.4"},

@@ -33,7 +33,7 @@ TEST(Error, ToldByItsRemedyAloneHasNoParentheses) {
   EXPECT_EQ(error_of("", "", "", "try again").message(), "try again");
 }
 
-TEST(Error, EscapesControlCharactersInEveryPart) {
+TEST(Error, K3EscapesControlCharactersInEveryPart) {
   const Error error{ErrorKind::Failed, "a\x1b[2J", "b\rc", "d\x07", "e\x9b"};
   EXPECT_EQ(error.message(), R"(a\x1b[2J: b\x0dc: d\x07 (e\x9b))");
 }

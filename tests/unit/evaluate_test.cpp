@@ -330,7 +330,7 @@ TEST(Evaluate, CountsNoAuditRuleThatIsOver) {
 
 // ---- Ports and protocols that cannot be read (C2, C3) ----
 
-TEST(Evaluate, DropsALaterFragmentByARuleThatNamesAPort) {
+TEST(Evaluate, C3DropsALaterFragmentByARuleThatNamesAPort) {
   EXPECT_TRUE(drops("192.0.2.7:4660", later_fragment()));
   EXPECT_TRUE(drops("192.0.2.7:4660-4662/udp", later_fragment()));
 }
@@ -366,7 +366,7 @@ TEST(Evaluate, RejectsATruncatedTransportByARuleThatNamesAPort) {
   EXPECT_EQ(judge({reject(1, "192.0.2.7:53/tcp")}, packet).verdict, Verdict::Reject);
 }
 
-TEST(Evaluate, DropsAPacketOfUnknownProtocolByWhateverNamesOne) {
+TEST(Evaluate, C2DropsAPacketOfUnknownProtocolByWhateverNamesOne) {
   EXPECT_TRUE(drops("2001:db8::7/tcp", long_chain()));
   EXPECT_TRUE(drops("2001:db8::7/icmp", long_chain()));
   EXPECT_TRUE(drops("[2001:db8::7]:53", long_chain()));
@@ -382,7 +382,7 @@ TEST(Evaluate, AllowsAPacketOfUnknownProtocolByItsAddressAlone) {
 
 // ---- Malformed and source-routed packets (C1) ----
 
-TEST(Evaluate, DropsAMalformedPacketWhereAnyRuleDecides) {
+TEST(Evaluate, C1DropsAMalformedPacketWhereAnyRuleDecides) {
   for (const Action action : {Action::Drop, Action::Reject, Action::Allow}) {
     const Judgement judgement = judge(Sets{{}, {{rule(1, action, "203.0.113.9")}}}, broken());
     EXPECT_EQ(judgement.verdict, Verdict::Drop);
@@ -421,7 +421,7 @@ TEST(Evaluate, AuditsASourceRoutedPacketLikeAnyOtherWhereOnlyAuditRulesAre) {
 
 // ---- Neighbour discovery and MLD (A10) ----
 
-TEST(Evaluate, PassesNeighbourDiscoveryWhateverTheRules) {
+TEST(Evaluate, A10PassesNeighbourDiscoveryWhateverTheRules) {
   EXPECT_EQ(judge({drop(1, "any"), drop(2, "any/icmp"), audit(3, "any")}, Ipv6().neighbour_solicitation()),
             Judgement{});
   EXPECT_EQ(judge({drop(1, "::/0")}, Ipv6().hop_by_hop().mld_report()), Judgement{});

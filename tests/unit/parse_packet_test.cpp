@@ -159,7 +159,7 @@ TEST(ParsePacket, BelievesTheBytesRatherThanTheTotalLength) {
 
 // ---- IPv4 options (C1) ----
 
-TEST(ParsePacket, ReadsThePortBehindRecordRoute) {
+TEST(ParsePacket, C1ReadsThePortBehindRecordRoute) {
   const Flow flow = parse(Ipv4().option(7, {4, 0, 0, 0, 0}).udp(0x1234));
   EXPECT_EQ(flow.port, 0x1234);
   EXPECT_FALSE(flow.source_routed);
@@ -222,7 +222,7 @@ TEST(ParsePacket, CallsAnOptionWithoutLengthByteMalformed) {
 
 // ---- IPv4 fragments (C3) ----
 
-TEST(ParsePacket, DoesNotReadThePortsOfALaterFragment) {
+TEST(ParsePacket, C3DoesNotReadThePortsOfALaterFragment) {
   for (const int protocol : {6, 17, 33, 132, 136}) {
     const Flow flow =
         parse(Ipv4().fragment(1).raw(static_cast<std::uint8_t>(protocol), byte_list({0x41, 0x41, 0x12, 0x34})));
@@ -262,11 +262,11 @@ TEST(ParsePacket, TellsTheFamilyOfATruncatedIpv6Packet) {
   EXPECT_EQ(parse(Ipv6().udp(1).truncated(12)).destination.family, Family::V6);
 }
 
-TEST(ParsePacket, LeavesAnIpv4MappedDestinationInAnIpv6HeaderAsItIs) {
+TEST(ParsePacket, C6LeavesAnIpv4MappedDestinationInAnIpv6HeaderAsItIs) {
   EXPECT_EQ(parse(Ipv6({.dst = "::ffff:192.0.2.7"}).udp(1)).destination, address("::ffff:192.0.2.7"));
 }
 
-TEST(ParsePacket, ReadsThePortBehindEachKindOfExtensionHeader) {
+TEST(ParsePacket, C2ReadsThePortBehindEachKindOfExtensionHeader) {
   EXPECT_EQ(parse(Ipv6().hop_by_hop().udp(0x1201)).port, 0x1201);
   EXPECT_EQ(parse(Ipv6().destination_options().udp(0x1202)).port, 0x1202);
   EXPECT_EQ(parse(Ipv6().authentication().udp(0x1203)).port, 0x1203);
@@ -299,7 +299,7 @@ TEST(ParsePacket, FollowsEightExtensionHeaders) {
   EXPECT_TRUE(flow.protocol_known);
 }
 
-TEST(ParsePacket, KnowsNeitherProtocolNorPortsBehindNineExtensionHeaders) {
+TEST(ParsePacket, C2KnowsNeitherProtocolNorPortsBehindNineExtensionHeaders) {
   Ipv6 packet;
   for (int i = 0; i < 9; ++i) packet = packet.destination_options();
   const Flow flow = parse(packet.tcp(0x1234));
@@ -416,7 +416,7 @@ TEST(ParsePacket, RemembersARoutingHeaderInFrontOfALaterFragment) {
 
 // ---- Neighbour discovery and MLD (A10) ----
 
-TEST(ParsePacket, KnowsNeighbourDiscoveryAndMldByTheirTypes) {
+TEST(ParsePacket, A10KnowsNeighbourDiscoveryAndMldByTheirTypes) {
   for (int type = 0; type < 256; ++type) {
     const bool expected = (type >= 130 && type <= 137) || type == 143;
     EXPECT_EQ(parse(Ipv6().icmpv6(static_cast<std::uint8_t>(type))).neighbour_discovery, expected) << type;

@@ -209,7 +209,7 @@ std::size_t warnings(Action action, std::string_view destination) {
   return neighbour_warnings(std::vector{spec(action, destination)}).size();
 }
 
-TEST(NeighbourWarning, IsGivenForLinkLocalAddresses) {
+TEST(NeighbourWarning, A10IsGivenForLinkLocalAddresses) {
   EXPECT_EQ(warnings(Action::Drop, "ff00::/8"), 1u);
   EXPECT_EQ(warnings(Action::Drop, "ff02::1:ff00:2"), 1u);
   EXPECT_EQ(warnings(Action::Reject, "fe80::/10"), 1u);
