@@ -58,7 +58,7 @@ class Loading {
     Result<Object> object = Object::load({root_id(), tree_.level(), max_rules_, settings_.debug}, existing_);
     if (!object) return std::move(object).error();
     if (Result<void> done = prepare_maps(*object); !done) return std::move(done).error();
-    bind_maps(*object);
+    if (Result<void> done = bind_maps(*object); !done) return std::move(done).error();
     for (const Hook& hook : hooks) {
       if (Result<void> done = place(*object, hook); !done) {
         Error error = std::move(done).error();
@@ -220,14 +220,20 @@ class Loading {
   }
 
   /// So that whoever finds a link by id finds the instance (`meta`) and its maps, without any pin. Kernels before
-  /// 5.10 cannot; the instance is then found by its pins alone.
-  static void bind_maps(const Object& object) {
+  /// 5.10 cannot (EINVAL); the instance is then found by its pins alone.
+  static Result<void> bind_maps(const Object& object) {
+    std::vector<int> maps;
+    for (const MapLayout& layout : map_layouts()) maps.push_back(object.map_fd(layout.name));
+    for (const std::string_view name : private_maps) maps.push_back(object.map_fd(name));
     for (const Hook& hook : hooks) {
       const int program = object.program_fd(hook.program);
       if (program < 0) continue;
-      for (const MapLayout& layout : map_layouts()) (void)bind_map(program, object.map_fd(layout.name));
-      for (const std::string_view name : private_maps) (void)bind_map(program, object.map_fd(name));
+      for (const int map : maps) {
+        if (map < 0) continue;  // left out with the programs that use it
+        if (Result<void> done = bind_map(program, map); !done && done.error().code != EINVAL) return done;
+      }
     }
+    return {};
   }
 
   Result<void> place(Object& object, const Hook& hook) {

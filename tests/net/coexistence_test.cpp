@@ -145,6 +145,8 @@ TEST_F(Coexistence, A8IsRefusedInsideOfACgroupNamespace) {
   call.words = {"unshare",
                 "-C",
                 "-m",
+                "--propagation",
+                "unchanged",
                 "sh",
                 "-c",
                 "mkdir -p " + point + " && mount -t cgroup2 none " + point + " && exec " + command_path() +

@@ -10,6 +10,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Read at the start: a laboratory leaves the mount namespace, and in a chroot the link then leads out of it.
+const std::string this_program = std::filesystem::read_symlink("/proc/self/exe");
+
 class Run : public NetTest {
  protected:
   [[nodiscard]] Invocation run_of(const std::string& options, const Words& command) const {
@@ -26,10 +29,9 @@ class Run : public NetTest {
     }
     return !rules;
   }
-  [[nodiscard]] static std::string self() { return std::filesystem::read_symlink("/proc/self/exe"); }
   /// What the command's first act, one send, got: an errno.
   [[nodiscard]] std::string act(const std::string& options, const std::string& address, const char* protocol = "udp") {
-    const Outcome outcome = run(run_of(options, {self(), "--act", protocol, address, "53"}));
+    const Outcome outcome = run(run_of(options, {this_program, "--act", protocol, address, "53"}));
     EXPECT_EQ(outcome.status, 0) << outcome.text();
     return outcome.out;
   }
