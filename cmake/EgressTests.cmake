@@ -100,7 +100,7 @@ egress_add_tests(abi)
 egress_add_tests(bpf RESOURCE_GROUPS kernel:1)
 egress_add_tests(net RESOURCE_GROUPS kernel:1)
 
-# The fuzz targets for some seconds each, without libFuzzer: see tests/fuzz/short_run.cpp, and EgressFuzz.cmake.
+# The fuzz targets for three seconds each, without libFuzzer: see tests/fuzz/short_run.cpp, and EgressFuzz.cmake.
 file(GLOB fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cpp")
 if(EGRESS_SANITIZE AND TARGET test_support)
   foreach(source IN LISTS fuzz_sources)
@@ -111,7 +111,7 @@ if(EGRESS_SANITIZE AND TARGET test_support)
     target_compile_options(${fuzzer}_short_run PRIVATE -g1)
     add_dependencies(all_tests ${fuzzer}_short_run)
     add_test(NAME asan.fuzz.${corpus}
-      COMMAND ${fuzzer}_short_run "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${corpus}" 5)
+      COMMAND ${fuzzer}_short_run "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${corpus}" 3)
     set_tests_properties(asan.fuzz.${corpus} PROPERTIES TIMEOUT ${EGRESS_TEST_TIMEOUT} LABELS "fuzz;asan")
   endforeach()
 endif()

@@ -73,9 +73,9 @@ Result<bool> remove_visible(const std::string& pin_dir) {
   if (!directory.valid() || !is_on_bpffs(directory.get())) return false;
   const bool shared = is_mount_root(directory.get());
   Result<bool> removed = remove_pins(directory.get(), shared);
-  // Stays if something of others is inside. Empty, it may be what an unload that was killed left.
-  if (removed && !shared) ::rmdir(pin_dir.c_str());
-  return removed;
+  if (!removed || !*removed || shared) return removed;
+  ::rmdir(pin_dir.c_str());  // stays if something of others is inside
+  return true;
 }
 
 /// The innermost mount that a path leads through.
