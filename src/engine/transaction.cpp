@@ -257,6 +257,7 @@ void Transaction::lower_next_deadline(std::uint64_t to) {
 }
 
 void Transaction::raise_decides_until(std::uint32_t set, std::uint64_t to) {
+  if (set >= tables_.sets().size()) return;  // a record that was tampered with
   egress_set& head = tables_.sets()[set];
   if (to > head.decides_until) tables_.store(head.decides_until, to);
 }
@@ -284,7 +285,7 @@ Result<void> Transaction::set_deadlines(std::span<const Deadline> deadlines) {
     lower_next_deadline(deadline.expires_at);
     if (rule.action != EGRESS_ACTION_AUDIT) raise_decides_until(rule.set, deadline.expires_at);
     tables_.store(rule.expires_at, deadline.expires_at);
-    touched.insert(rule.set);
+    if (rule.set < tables_.sets().size()) touched.insert(rule.set);
   }
   std::map<std::uint32_t, std::uint64_t> decides_until;
   for (const egress_rule& rule : tables_.rules()) {
