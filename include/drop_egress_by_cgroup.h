@@ -146,7 +146,7 @@ struct egress_member {
  * set before the rule is visible, and cleared when no record needs them. Prefix length
  * 0 is not in it: it matches anything.
  */
-#define EGRESS_SIEVE_WORDS_PER_RULE 2 /* a word for every so many rules: 32 bits a rule */
+#define EGRESS_SIEVE_RULES_PER_WORD 2 /* 32 bits a rule */
 
 /* Of a prefix: plen 1 to 128 bits, address as in egress_rule, addr[1] << 32 | addr[0]. */
 static inline __u64 egress_sieve_hash(__u64 addr01, __u64 addr23, __u32 plen, __u32 v6)

@@ -10,7 +10,7 @@
 #include "datapath/kernel.bpf.h"
 
 #define DEFAULT_RULES EGRESS_DEFAULT_MAX_RULES
-#define DEFAULT_SIEVE (EGRESS_DEFAULT_MAX_RULES / EGRESS_SIEVE_WORDS_PER_RULE)
+#define DEFAULT_SIEVE (EGRESS_DEFAULT_MAX_RULES / EGRESS_SIEVE_RULES_PER_WORD)
 
 /* Root of the enforced subtree: cgroup id, and its level in the whole hierarchy. */
 const volatile __u64 root_id = 0;
@@ -21,7 +21,6 @@ const volatile __u32 rules_size = EGRESS_DEFAULT_MAX_RULES;
 const volatile __u32 sieve_mask = DEFAULT_SIEVE - 1;
 /* Print each verdict to the kernel's trace pipe. */
 const volatile bool debug = false;
-
 
 #define HASH(name_, key_, value_, entries_, flags_)        \
 	struct {                                           \

@@ -4,9 +4,9 @@
  * for each prefix length that the rules of its names have, one look at a Bloom filter
  * over the prefixes of all rules. A hit decides nothing, it only leads to the long way.
  *
- * Which lengths, is remembered beside the names of the cgroup, in a list for each
- * family with a sum of its own. Like the entry it holds for one epoch and tick: rules
- * of another epoch may have other lengths. A run copies the list, sums the copy and
+ * Which lengths, is remembered beside the names of the cgroup, in two words for each
+ * family with a sum of their own. Like the entry they hold for one epoch and tick: rules
+ * of another epoch may have other lengths. A run copies the words, sums the copy and
  * compares; what another run writes meanwhile makes the sums differ.
  */
 #ifndef EGRESS_DATAPATH_SIEVE_H

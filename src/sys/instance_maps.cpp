@@ -47,7 +47,7 @@ std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max
   if (map == "members") return 4 * n + 1024;
   if (map == "shapes") return std::max(4 * n + 1024, 4096u);
   // A power of two: the datapath cuts a hash to it by a mask.
-  if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_WORDS_PER_RULE, 64u));
+  if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_RULES_PER_WORD, 64u));
   if (map == "counters") return 2 * n;
   if (map == "names") return 4 * n;
   if (map == "bindings") return std::max(n, 65536u);
