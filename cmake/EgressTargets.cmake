@@ -16,14 +16,14 @@ function(egress_add_layer name)
   endif()
   add_library(egress_${name} STATIC ${sources})
   target_link_libraries(egress_${name} PUBLIC egress_options ${ARGN})
-  if(TARGET bpf_${EGRESS_BPF_NAME})
-    add_dependencies(egress_${name} bpf_${EGRESS_BPF_NAME})
-  endif()
+  foreach(object IN LISTS EGRESS_BPF_NAME EGRESS_STRICT_BPF)
+    add_dependencies(egress_${name} bpf_${object})
+  endforeach()
   set(EGRESS_LAYERS ${EGRESS_LAYERS} egress_${name} PARENT_SCOPE)
 endfunction()
 
 egress_add_layer(core fmt::fmt nlohmann_json::nlohmann_json yaml-cpp::yaml-cpp)
-egress_add_layer(sys fmt::fmt PkgConfig::LIBBPF)
+egress_add_layer(sys fmt::fmt PkgConfig::LIBBPF PkgConfig::LIBMNL)
 egress_add_layer(engine fmt::fmt nlohmann_json::nlohmann_json yaml-cpp::yaml-cpp PkgConfig::LIBBPF)
 
 # libegress: the three layers in one archive, as it is installed and as everything here links it.
@@ -32,7 +32,7 @@ if(EGRESS_LAYERS)
   add_library(libegress STATIC ${layer_objects})
   set_target_properties(libegress PROPERTIES OUTPUT_NAME egress LINKER_LANGUAGE CXX)
   target_link_libraries(libegress PUBLIC egress_options fmt::fmt nlohmann_json::nlohmann_json
-                        yaml-cpp::yaml-cpp PkgConfig::LIBBPF)
+                        yaml-cpp::yaml-cpp PkgConfig::LIBBPF PkgConfig::LIBMNL)
 
   # The verbs are a library too, so that tests can link them.
   set(layers_of_libegress ${EGRESS_LAYERS})

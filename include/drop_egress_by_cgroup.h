@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 2
+#define EGRESS_ABI 3
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -279,6 +279,34 @@ struct egress_binding {
 	__u32 id_anchor;
 };
 
+/*
+ * `devices` (hash, key: egress_device_key): the devices that are guarded strictly. With
+ * EGRESS_DEVICE_XDP all frames that it receives are judged as packets of one cgroup, whoever made
+ * them: most often it is the host side of a container's veth. A cgroup never changes its
+ * ancestors, so their ids are kept here. Library writes; what is attached, the kernel says.
+ */
+#define EGRESS_DEVICES_MAX 4096
+#define EGRESS_DEVICE_NAME_MAX 16 /* IFNAMSIZ */
+
+#define EGRESS_DEVICE_TC 0x1        /* what leaves by it is judged by the cgroup of its socket */
+#define EGRESS_DEVICE_XDP 0x2       /* what it receives is judged as that of cgroup_id */
+#define EGRESS_DEVICE_STRICT_L2 0x4 /* XDP: neither IP nor ARP is dropped where a rule decides */
+#define EGRESS_DEVICE_OUR_QDISC 0x8 /* its clsact was made for the filter there */
+
+struct egress_device {
+	__u64 cgroup_id;
+	__u32 levels; /* of ids[]; 0 = XDP judges nothing */
+	__u32 flags;  /* EGRESS_DEVICE_* */
+	char name[EGRESS_DEVICE_NAME_MAX]; /* when it was put on */
+	__u64 ids[EGRESS_LEVELS_MAX]; /* root of the enforced subtree first, the cgroup itself last */
+};
+
+/* netns: inode of the network namespace the device is in; ifindex: its number there. */
+static inline __u64 egress_device_key(__u32 netns, __u32 ifindex)
+{
+	return (__u64)netns << 32 | ifindex;
+}
+
 /* `policy_names` (hash, key: policy, u32 > 0) and `reasons` (hash, key: rule id). */
 #define EGRESS_TEXT_MAX 256
 struct egress_text {
@@ -322,6 +350,9 @@ enum egress_reason {
 	EGRESS_REASON_EXEMPT,          /* passed: neighbour discovery or MLD */
 	EGRESS_REASON_LIMIT,           /* dropped: more sets or steps than the bounds above */
 	EGRESS_REASON_TORN,            /* dropped: judged again and again, each time disturbed by a run that interrupted it */
+	EGRESS_REASON_NOT_IP,          /* not judged at a device: neither IP nor ARP */
+	EGRESS_REASON_AT_DEVICE,       /* dropped at a device that it leaves by (tc) */
+	EGRESS_REASON_FROM_DEVICE,     /* dropped where it came in from a container (XDP) */
 	EGRESS_REASONS, /* how many */
 };
 
@@ -359,6 +390,7 @@ EGRESS_ASSERT(sizeof(struct egress_set) == 64);
 EGRESS_ASSERT(sizeof(struct egress_anchor) == 16);
 EGRESS_ASSERT(sizeof(struct egress_name_key) == 260);
 EGRESS_ASSERT(sizeof(struct egress_binding) == 16);
+EGRESS_ASSERT(sizeof(struct egress_device) == 288);
 EGRESS_ASSERT(sizeof(struct egress_control) == 72);
 
 #endif

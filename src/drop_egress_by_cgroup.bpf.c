@@ -4,9 +4,10 @@
  *
  * cgroup_skb: 0 drops, 1 passes. sock_addr: 0 is EPERM for the caller, 1 goes on.
  */
-#include "datapath/match.bpf.h"
 #include "datapath/names.bpf.h"
+#include "datapath/socket.bpf.h"
 #include "datapath/sweep.bpf.h"
+#include "datapath/verdict.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -46,21 +47,6 @@ int egress_clock(void *ctx)
 
 #define IPPROTO_MPTCP 262 /* sk_protocol of a multipath TCP socket: TCP on the wire */
 
-/* Not static: the BTF of a static constant has no offset that libbpf could mend (bpf_printk makes one). */
-const char verdict_format[] = "egress: cgroup %llu rule %u action %u";
-
-static __always_inline void print_verdict(__u64 cgroup, __u64 answer)
-{
-	if (debug)
-		bpf_trace_printk(verdict_format, sizeof(verdict_format), cgroup, ANSWER_RULE(answer),
-				 ANSWER_ACTION(answer));
-}
-
-static __always_inline __u64 counter_of(__u64 answer)
-{
-	return (answer >> 32 & ANSWER_DOOR ? EGRESS_COUNTER_DOOR : EGRESS_COUNTER_RULE) | ANSWER_RULE(answer);
-}
-
 /* Dropped for what the packet is, unless no rule decides here anyway. */
 static __always_inline __u64 judge_unreadable(struct __sk_buff *skb, const struct subject *subject, __u32 flags)
 {
@@ -87,33 +73,6 @@ static __always_inline __u64 judge_packet(struct __sk_buff *skb, const struct su
 		answer = judge_by_door(skb, subject->door, (__u64)flow->addr[0] << 32 | packed, 0);
 	return answer;
 }
-
-static __always_inline void count_oddities(__u32 flags, bool dropped)
-{
-	if (flags & FLOW_FRAGMENT)
-		count_reason(EGRESS_REASON_FRAGMENT);
-	if (flags & FLOW_PROTO_UNKNOWN)
-		count_reason(EGRESS_REASON_EXTHDR_LIMIT);
-	if ((flags & FLOW_ND) && !dropped)
-		count_reason(EGRESS_REASON_EXEMPT);
-}
-
-static __always_inline void count_drop(__u64 answer, const struct amount *amount)
-{
-	__u32 zero = 0;
-	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
-
-	if (!totals || answer >> 32 & ANSWER_SILENT)
-		return;
-	totals->packets_dropped += amount->packets;
-	totals->bytes_dropped += amount->bytes;
-	if (ANSWER_RULE(answer))
-		count_rule(counter_of(answer), amount);
-}
-
-/* How often a packet is judged anew because a run that interrupted this one took its cache entry. */
-#define ATTEMPTS 4
-#define TRY_AGAIN 2
 
 /* One attempt; a function of its own so that the verifier sees it once. */
 __noinline int judge_skb(struct __sk_buff *skb)
@@ -145,7 +104,7 @@ __noinline int judge_skb(struct __sk_buff *skb)
 		return SKB_PASS;
 
 	read_flow(skb, &flow);
-	amount.bytes = wire_bytes(skb, flow.flags & FLOW_V6, flow.proto);
+	amount.bytes = wire_bytes(skb, 0, flow.flags & FLOW_V6, flow.proto);
 	answer = subject.count > EGRESS_SETS_OF_PACKET ? limit_exceeded()
 						       : judge_packet(skb, &subject, when >> 32, &flow, &amount);
 	if (!undisturbed(&subject))
@@ -193,42 +152,6 @@ int egress_skb(struct __sk_buff *skb)
 }
 
 /*
- * ctx->sk as a plain number: read from where it lies on the stack, it has lost its type,
- * and BPF_CORE_READ may follow it.
- */
-static __always_inline struct sock *sock_of(struct bpf_sock_addr *ctx)
-{
-	struct bpf_sock *typed = ctx->sk;
-	struct sock *plain = NULL;
-
-	if (typed)
-		bpf_probe_read_kernel(&plain, sizeof(plain), &typed);
-	return plain;
-}
-
-/* Two functions: see ancestor_before_6_1. */
-static __noinline __u64 cgroup_before_5_15(struct sock *sk)
-{
-	struct sock_cgroup_data *data = &sk->sk_cgrp_data;
-	__u64 value = BPF_CORE_READ((struct sock_cgroup_data___before_5_15 *)data, val);
-
-	return value & 1 ? 0 : value; /* odd: the host uses net_cls or net_prio */
-}
-
-static __noinline __u64 cgroup_since_5_15(struct sock *sk)
-{
-	return (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-}
-
-/* The cgroup the socket was made in; never that of the current task. */
-static __always_inline struct cgroup *cgroup_of(struct sock *sk)
-{
-	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
-		return (struct cgroup *)cgroup_since_5_15(sk);
-	return (struct cgroup *)cgroup_before_5_15(sk);
-}
-
-/*
  * Receivers on this host get their copy of a multicast or broadcast datagram from a
  * clone that meets no packet hook: such sends must end at the system call.
  */
@@ -252,7 +175,8 @@ static __always_inline __u64 judge_flow(struct cgroup *cgroup, const struct subj
 					(__u64)flow->addr[3] << 32 | flow->addr[2], (__u64)epoch << 32 | packed,
 					subject->id, 0);
 	if (!answer && subject->door)
-		answer = judge_call_by_door((__u64)cgroup, subject->door, (__u64)flow->addr[0] << 32 | packed);
+		answer = judge_origin_by_door((__u64)cgroup, subject->door,
+					      (__u64)flow->addr[0] << 32 | packed, 0);
 	return answer;
 }
 
@@ -266,7 +190,7 @@ static __always_inline bool refuses(__u64 answer, struct sock *sk, const struct 
 static __always_inline int judge_call(struct bpf_sock_addr *ctx, struct flow *flow)
 {
 	struct egress_control *control = the_control();
-	struct sock *sk = sock_of(ctx);
+	struct sock *sk = plain_socket(ctx->sk);
 	struct cgroup *cgroup = sk ? cgroup_of(sk) : NULL;
 	struct subject subject = {};
 	struct amount refused = {.denied = 1};
@@ -289,7 +213,7 @@ static __always_inline int judge_call(struct bpf_sock_addr *ctx, struct flow *fl
 		__u64 when = when_of(epoch), answer;
 
 		if (!recall(&subject, when)) {
-			walk_cgroup((__u64)cgroup, subject.id, when);
+			walk_origin((__u64)cgroup, subject.id, when);
 			if (!recall(&subject, when))
 				continue;
 		}

@@ -87,6 +87,7 @@ Result<int> verb_diff(Context& context);
 Result<int> verb_export(Context& context);
 Result<int> verb_confirm(Context& context);
 Result<int> verb_run(Context& context);
+Result<int> verb_strict(Context& context);
 Result<int> verb_load(Context& context);
 Result<int> verb_unload(Context& context);
 Result<int> verb_completion(Context& context);

@@ -24,6 +24,8 @@ std::vector<std::string_view> sentence_words(Words words) {
       return {"for", "until", "forever", "--"};
     case Words::Shells:
       return {"bash", "zsh", "fish"};
+    case Words::OnStatusOff:
+      return {"on", "status", "off"};
     case Words::Verbs: {
       std::vector<std::string_view> names;
       for (const Verb& verb : verbs()) names.push_back(verb.name);
@@ -50,6 +52,7 @@ _egress_units() { _egress_cgroups | sed -n 's|.*/\([^/]*\.\(service\|scope\|slic
 _egress_rules() { egress ls 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $1 }'; }
 _egress_policies() { egress export 2>/dev/null | sed -n 's/^policy: *//p' | tr -d '"'; }
 _egress_pids() { (cd /proc && printf '%s\n' [0-9]*); }
+_egress_devices() { (cd /sys/class/net && printf '%s\n' *); }
 )";
 }
 

@@ -26,6 +26,8 @@ std::string_view candidates(Offer offer) {
       return " -a '(__fish_complete_pids)'";
     case Offer::Policy:
       return " -a '(__egress_policies)'";
+    case Offer::Device:
+      return " -a '(__fish_print_interfaces)'";
     case Offer::Format:
       return " -a 'table json'";
     case Offer::Directory:

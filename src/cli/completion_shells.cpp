@@ -53,6 +53,8 @@ std::string_view lister(Offer offer) {
       return "_egress_pids";
     case Offer::Policy:
       return "_egress_policies";
+    case Offer::Device:
+      return "_egress_devices";
     case Offer::Format:
       return "printf 'table\\njson\\n'";
     case Offer::Nothing:

@@ -42,6 +42,11 @@ struct Options {
   bool debug = false;
   bool force = false;
   bool default_deny = false;
+  bool strict_l2 = false;
+  bool as_filter = false;
+  std::optional<std::string> as;
+  std::optional<std::string> container_of;
+  std::vector<std::string> devices;
   std::vector<std::string> drop;
   std::vector<std::string> reject;
   std::vector<std::string> audit;
@@ -52,7 +57,7 @@ struct Options {
 };
 
 /// What a shell offers for the value of an option or for the words of a verb.
-enum class Offer { Nothing, File, Directory, Format, Cgroup, Unit, Pid, Policy };
+enum class Offer { Nothing, File, Directory, Format, Cgroup, Unit, Pid, Policy, Device };
 
 /// Where the value of an option goes.
 using Target =
@@ -79,6 +84,7 @@ enum class Words {
   Explain,
   Run,
   Shells,
+  OnStatusOff,
   Verbs
 };
 

@@ -13,35 +13,28 @@ struct amount {
 	__u64 denied;
 };
 
-static __always_inline __u32 segments_of(struct __sk_buff *skb)
-{
-	__u32 segments = skb->gso_segs;
-
-	return segments ?: 1;
-}
-
 /*
  * Layer 3 bytes on the wire: a GSO packet carries its headers once, every segment
- * repeats them. Only asked for packets of cgroups with rules.
+ * repeats them. Only asked for packets of cgroups with rules. `base`: where the IP header begins.
  */
-static __always_inline __u64 wire_bytes(struct __sk_buff *skb, bool v6, __u8 proto)
+static __always_inline __u64 wire_bytes(PACKET *packet, __u32 base, bool v6, __u8 proto)
 {
-	__u32 segments = segments_of(skb), l3 = IPV6_HEADER, l4 = 8;
+	__u32 segments = segments_of(packet), length = length_of(packet) - base, l3 = IPV6_HEADER, l4 = 8;
 	__u8 byte = 0;
 
 	if (segments == 1)
-		return skb->len;
+		return length;
 	if (!v6) {
-		if (bpf_skb_load_bytes(skb, 0, &byte, 1) < 0)
-			return skb->len;
+		if (load_bytes(packet, base, &byte, 1) < 0)
+			return length;
 		l3 = (byte & 0xF) * 4;
 	}
 	if (proto == PROTO_TCP) { /* data offset, RFC 9293 */
-		if (bpf_skb_load_bytes(skb, l3 + 12, &byte, 1) < 0)
-			return skb->len;
+		if (load_bytes(packet, base + l3 + 12, &byte, 1) < 0)
+			return length;
 		l4 = (byte >> 4) * 4;
 	}
-	return skb->len + (__u64)(segments - 1) * (l3 + l4);
+	return length + (__u64)(segments - 1) * (l3 + l4);
 }
 
 static __always_inline void count_reason(enum egress_reason reason)

@@ -10,7 +10,7 @@
 #ifndef EGRESS_DATAPATH_FLOW_H
 #define EGRESS_DATAPATH_FLOW_H
 
-#include "datapath/kernel.bpf.h"
+#include "datapath/packet.bpf.h"
 
 #define FLOW_V6            0x01
 #define FLOW_PORTS         0x02 /* `port` is the packet's */
@@ -91,13 +91,13 @@ static __always_inline bool is_nd_type(__u8 type)
 }
 
 /* Adds the port at `offset`, where the header of `proto` begins. */
-static __always_inline __u32 with_port(struct __sk_buff *skb, __u32 offset, __u8 proto, __u32 flags)
+static __always_inline __u32 with_port(PACKET *packet, __u32 offset, __u8 proto, __u32 flags)
 {
 	__be16 ports[2];
 
 	if (!has_ports(proto))
 		return PACKED(flags, proto, 0);
-	if ((flags & FLOW_FRAGMENT) || bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)) < 0)
+	if ((flags & FLOW_FRAGMENT) || load_bytes(packet, offset, ports, sizeof(ports)) < 0)
 		return PACKED(flags | FLOW_PORTS_UNKNOWN, proto, 0);
 	return PACKED(flags | FLOW_PORTS, proto, bpf_ntohs(ports[1]));
 }
@@ -109,28 +109,28 @@ static __always_inline __u32 with_port(struct __sk_buff *skb, __u32 offset, __u8
 #define STEP(length_, flags_, next_) ((length_) << 16 | (flags_) << 8 | (next_))
 
 /* One IPv4 option; length 0 ends the list. */
-__noinline int read_ipv4_option(struct __sk_buff *skb, __u32 at, __u32 end)
+__noinline int read_ipv4_option(PACKET *packet, __u32 at, __u32 end)
 {
 	__u8 option[2];
 
-	if (at >= end || bpf_skb_load_bytes(skb, at, option, 1) < 0 || option[0] == IPOPT_END)
+	if (at >= end || load_bytes(packet, at, option, 1) < 0 || option[0] == IPOPT_END)
 		return 0;
 	if (option[0] == IPOPT_NOP)
 		return STEP(1, 0, 0);
-	if (at + 2 > end || bpf_skb_load_bytes(skb, at, option, 2) < 0 || option[1] < 2 || at + option[1] > end)
+	if (at + 2 > end || load_bytes(packet, at, option, 2) < 0 || option[1] < 2 || at + option[1] > end)
 		return STEP(0, FLOW_MALFORMED, 0);
 	if (option[0] == IPOPT_LSRR || option[0] == IPOPT_SSRR)
 		return STEP(option[1], FLOW_SOURCE_ROUTED, 0);
 	return STEP(option[1], 0, 0);
 }
 
-/* IPv4 options up to `end`: looks for source routing. */
-static __always_inline __u32 read_ipv4_options(struct __sk_buff *skb, __u32 end)
+/* IPv4 options from `at` up to `end`: looks for source routing. */
+static __always_inline __u32 read_ipv4_options(PACKET *packet, __u32 at, __u32 end)
 {
-	__u32 at = IPV4_HEADER, flags = 0;
+	__u32 flags = 0;
 
 	for (int i = 0; i < 40; i++) {
-		__u32 step = read_ipv4_option(skb, at, end);
+		__u32 step = read_ipv4_option(packet, at, end);
 
 		flags |= step >> 8 & 0xFF;
 		if (!(step >> 16))
@@ -141,12 +141,12 @@ static __always_inline __u32 read_ipv4_options(struct __sk_buff *skb, __u32 end)
 }
 
 /* The IPv6 extension header `header` at `at`: its length, its flags and what follows it. */
-__noinline int read_ipv6_extension(struct __sk_buff *skb, __u32 at, __u32 header)
+__noinline int read_ipv6_extension(PACKET *packet, __u32 at, __u32 header)
 {
 	__u8 extension[8]; /* none is shorter */
 	__u32 length, flags = 0;
 
-	if (bpf_skb_load_bytes(skb, at, extension, sizeof(extension)) < 0)
+	if (load_bytes(packet, at, extension, sizeof(extension)) < 0)
 		return STEP(0, FLOW_MALFORMED, 0);
 	if (header == PROTO_FRAGMENT)
 		length = 8;
@@ -154,7 +154,7 @@ __noinline int read_ipv6_extension(struct __sk_buff *skb, __u32 at, __u32 header
 		length = (extension[1] + 2) * 4;
 	else
 		length = (extension[1] + 1) * 8;
-	if (at + length > skb->len)
+	if (at + length > length_of(packet))
 		return STEP(0, FLOW_MALFORMED, 0);
 	if (header == PROTO_ROUTING)
 		flags = FLOW_SOURCE_ROUTED;
@@ -163,38 +163,39 @@ __noinline int read_ipv6_extension(struct __sk_buff *skb, __u32 at, __u32 header
 	return STEP(length, flags, extension[0]);
 }
 
-static __always_inline __u32 read_ipv4(struct __sk_buff *skb)
+/* `base`: where the IP header begins. */
+static __always_inline __u32 read_ipv4(PACKET *packet, __u32 base)
 {
 	__u8 header[IPV4_HEADER];
 	__u32 length, total, flags = 0;
 
-	if (bpf_skb_load_bytes(skb, 0, header, sizeof(header)) < 0)
+	if (load_bytes(packet, base, header, sizeof(header)) < 0)
 		return FLOW_MALFORMED;
 	length = (header[0] & 0xF) * 4;
 	total = header[2] << 8 | header[3];
 	/* A total length of zero is a GSO packet beyond 64 KiB ("BIG TCP"). */
-	if (header[0] >> 4 != 4 || length < IPV4_HEADER || length > skb->len || (total && total < length))
+	if (header[0] >> 4 != 4 || length < IPV4_HEADER || base + length > length_of(packet) || (total && total < length))
 		return FLOW_MALFORMED;
 	if (length > IPV4_HEADER)
-		flags = read_ipv4_options(skb, length);
+		flags = read_ipv4_options(packet, base + IPV4_HEADER, base + length);
 	if (flags & FLOW_MALFORMED)
 		return flags;
 	if ((header[6] << 8 | header[7]) & FRAGMENT_OFFSET)
 		flags |= FLOW_FRAGMENT;
-	return with_port(skb, length, header[9], flags);
+	return with_port(packet, base + length, header[9], flags);
 }
 
-static __always_inline __u32 read_ipv6(struct __sk_buff *skb)
+static __always_inline __u32 read_ipv6(PACKET *packet, __u32 base)
 {
 	__u8 header[8];
-	__u32 at = IPV6_HEADER, flags = FLOW_V6;
+	__u32 at = base + IPV6_HEADER, flags = FLOW_V6;
 	__u8 next, type;
 
-	if (skb->len < IPV6_HEADER || bpf_skb_load_bytes(skb, 0, header, sizeof(header)) < 0 || header[0] >> 4 != 6)
+	if (length_of(packet) < at || load_bytes(packet, base, header, sizeof(header)) < 0 || header[0] >> 4 != 6)
 		return FLOW_V6 | FLOW_MALFORMED;
 	next = header[6];
 	for (int i = 0; i < EXTENSIONS_MAX && is_extension(next); i++) {
-		__u32 step = read_ipv6_extension(skb, at, next);
+		__u32 step = read_ipv6_extension(packet, at, next);
 
 		flags |= step >> 8 & 0xFF;
 		if (flags & FLOW_MALFORMED)
@@ -206,28 +207,38 @@ static __always_inline __u32 read_ipv6(struct __sk_buff *skb)
 	}
 	if (is_extension(next)) /* chain longer than the bound, or hidden in a later fragment */
 		return PACKED(flags | FLOW_PROTO_UNKNOWN | FLOW_PORTS_UNKNOWN, next, 0);
-	if (next == PROTO_ICMPV6 && !(flags & FLOW_FRAGMENT) && bpf_skb_load_bytes(skb, at, &type, 1) == 0 &&
+	if (next == PROTO_ICMPV6 && !(flags & FLOW_FRAGMENT) && load_bytes(packet, at, &type, 1) == 0 &&
 	    is_nd_type(type))
 		flags |= FLOW_ND;
-	return with_port(skb, at, next, flags);
+	return with_port(packet, at, next, flags);
 }
+
+static __always_inline void read_address(PACKET *packet, __u32 base, struct flow *flow)
+{
+	if (flow->flags & FLOW_V6)
+		load_bytes(packet, base + 24, flow->addr, 16);
+	else
+		load_bytes(packet, base + 16, flow->addr, 4);
+}
+
+/* `packed`: what the headers say; `flow` is zeroed by the caller. */
+static __always_inline void unpack(struct flow *flow, __u32 packed)
+{
+	flow->flags = packed & 0xFF;
+	flow->proto = packed >> 8;
+	flow->port = packed >> 16;
+}
+
+#ifndef EGRESS_STRICT
 
 /* The long way, for any packet. */
 __noinline int read_headers(struct __sk_buff *skb)
 {
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return read_ipv4(skb);
+		return read_ipv4(skb, 0);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return read_ipv6(skb);
+		return read_ipv6(skb, 0);
 	return FLOW_MALFORMED;
-}
-
-static __always_inline void read_address(struct __sk_buff *skb, struct flow *flow)
-{
-	if (flow->flags & FLOW_V6)
-		bpf_skb_load_bytes(skb, 24, flow->addr, 16);
-	else
-		bpf_skb_load_bytes(skb, 16, flow->addr, 4);
 }
 
 /*
@@ -273,11 +284,11 @@ static __always_inline void read_flow(struct __sk_buff *skb, struct flow *flow)
 
 	if (!plain)
 		packed = read_headers(skb);
-	flow->flags = packed & 0xFF;
-	flow->proto = packed >> 8;
-	flow->port = packed >> 16;
+	unpack(flow, packed);
 	if (!plain)
-		read_address(skb, flow);
+		read_address(skb, 0, flow);
 }
+
+#endif
 
 #endif

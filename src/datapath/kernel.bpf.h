@@ -78,6 +78,31 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 } KERNEL_TYPE;
 
+struct ns_common {
+	unsigned int inum;
+} KERNEL_TYPE;
+
+struct net {
+	struct ns_common ns;
+} KERNEL_TYPE;
+
+typedef struct {
+	struct net *net;
+} KERNEL_TYPE possible_net_t;
+
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+} KERNEL_TYPE;
+
+struct xdp_rxq_info {
+	struct net_device *dev;
+} KERNEL_TYPE;
+
+struct xdp_buff {
+	struct xdp_rxq_info *rxq;
+} KERNEL_TYPE;
+
 enum sock_flags { SOCK_BROADCAST = 6 }; /* the kernel's value is looked up at load */
 
 static __always_inline struct cgroup *parent_of(struct cgroup *cgroup)

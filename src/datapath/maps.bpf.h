@@ -77,6 +77,9 @@ HASH(anchor_names, __u32, struct egress_anchor_name, DEFAULT_RULES + 1, BPF_F_NO
 HASH(policy_names, __u32, struct egress_text, DEFAULT_RULES, BPF_F_NO_PREALLOC);          /* loader */
 HASH(reasons, __u32, struct egress_text, DEFAULT_RULES, BPF_F_NO_PREALLOC);               /* loader */
 
+/* Devices whose frames are judged as those of one cgroup. */
+HASH(devices, __u64, struct egress_device, EGRESS_DEVICES_MAX, BPF_F_NO_PREALLOC);
+
 SHARED_ARRAY(control, struct egress_control, 1);
 
 struct {

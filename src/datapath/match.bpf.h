@@ -370,6 +370,7 @@ __noinline __u64 door_rule(__u64 cgroup, __u64 addr_packed, __u64 any_destinatio
 }
 
 /* addr_packed: IPv4 address, and what read_headers returns; from the packet's cgroup up to the root. */
+#ifndef EGRESS_STRICT
 __noinline __u64 judge_by_door(struct __sk_buff *skb, __u64 levels, __u64 addr_packed, __u64 any_destination)
 {
 	for (int depth = EGRESS_LEVELS_MAX - 1; depth >= 0; depth--) {
@@ -384,14 +385,17 @@ __noinline __u64 judge_by_door(struct __sk_buff *skb, __u64 levels, __u64 addr_p
 	return 0;
 }
 
-__noinline __u64 judge_call_by_door(__u64 cgroup, __u64 levels, __u64 addr_packed)
+#endif
+
+/* The same for what is no packet of this hook, or has no socket of its own. */
+__noinline __u64 judge_origin_by_door(__u64 origin, __u64 levels, __u64 addr_packed, __u64 any_destination)
 {
 	for (int depth = EGRESS_LEVELS_MAX - 1; depth >= 0; depth--) {
 		__u64 answer;
 
 		if (!(levels >> depth & 1))
 			continue;
-		answer = door_rule(cgroup_ancestor((struct cgroup *)cgroup, depth), addr_packed, 0);
+		answer = door_rule(origin_ancestor(origin, depth), addr_packed, any_destination);
 		if (answer)
 			return answer;
 	}

@@ -225,6 +225,7 @@ static __always_inline bool none_holds_v6(__u64 first, __u64 second, __u64 addr0
 	return true;
 }
 
+#ifndef EGRESS_STRICT
 /* Whether the packet is one of the common kind and meets no rule. False says nothing. */
 static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct cache_entry *entry, __u64 id, __u64 when)
 {
@@ -239,5 +240,6 @@ static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct 
 				     (__u64)flow.addr[3] << 32 | flow.addr[2]);
 	return none_holds_v4(first, flow.addr[0]);
 }
+#endif
 
 #endif

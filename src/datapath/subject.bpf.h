@@ -78,11 +78,27 @@ static __always_inline __u64 is_set(__u64 x)
 	return (x | negated) >> 63;
 }
 
+#ifndef EGRESS_STRICT
 /* Cgroup id of the ancestor of a packet `depth` levels below the enforced root; 0 = not that deep. */
 static __always_inline __u64 packet_ancestor(struct __sk_buff *skb, __u32 depth)
 {
 	return bpf_skb_ancestor_cgroup_id(skb, root_level + depth);
 }
+#endif
+
+#ifdef EGRESS_XDP
+
+/* A frame comes from a device that was bound to a cgroup: the origin is the key of that binding. */
+static __always_inline __u64 origin_ancestor(__u64 origin, __u32 depth)
+{
+	struct egress_device *device = bpf_map_lookup_elem(&devices, &origin);
+
+	if (!device || depth >= device->levels)
+		return 0;
+	return device->ids[bounded(depth, EGRESS_LEVELS_MAX - 1)];
+}
+
+#else
 
 /*
  * Functions of their own: where a field does not exist, the verifier must not come to code that
@@ -106,9 +122,10 @@ static __noinline __u64 ancestor_since_6_1(void *cgroup, __u32 level)
 	return BPF_CORE_READ(ancestor, kn, id);
 }
 
-/* The same of a cgroup. */
-static __always_inline __u64 cgroup_ancestor(struct cgroup *cgroup, __u32 depth)
+/* The origin of what is not (only) a packet: the address of the cgroup. */
+static __always_inline __u64 origin_ancestor(__u64 origin, __u32 depth)
 {
+	struct cgroup *cgroup = (struct cgroup *)origin;
 	__u32 level = root_level + depth;
 
 	if (level > (__u32)BPF_CORE_READ(cgroup, level))
@@ -117,6 +134,8 @@ static __always_inline __u64 cgroup_ancestor(struct cgroup *cgroup, __u32 depth)
 		return ancestor_since_6_1(cgroup, level);
 	return ancestor_before_6_1(cgroup, level);
 }
+
+#endif
 
 static __always_inline struct cache_entry *cache_slot(__u64 id)
 {
@@ -216,6 +235,7 @@ static __always_inline void end_walk(volatile struct cache_entry *entry, __u64 i
  * grows from what is written, not from what stands in the entry afterwards. Functions
  * of their own for the verifier: what it has seen here it need not see again.
  */
+#ifndef EGRESS_STRICT
 __noinline int walk_packet(struct __sk_buff *skb, __u64 id, __u64 when)
 {
 	volatile struct cache_entry *entry = start_walk(id, when >> 32, when);
@@ -234,7 +254,9 @@ __noinline int walk_packet(struct __sk_buff *skb, __u64 id, __u64 when)
 	return 0;
 }
 
-__noinline int walk_cgroup(__u64 cgroup, __u64 id, __u64 when)
+#endif
+
+__noinline int walk_origin(__u64 origin, __u64 id, __u64 when)
 {
 	volatile struct cache_entry *entry = start_walk(id, when >> 32, when);
 	__u64 refs = 0;
@@ -242,7 +264,7 @@ __noinline int walk_cgroup(__u64 cgroup, __u64 id, __u64 when)
 	if (!entry)
 		return 0;
 	for (__u32 depth = 0; depth < EGRESS_LEVELS_MAX; depth++) {
-		__u64 ancestor = cgroup_ancestor((struct cgroup *)cgroup, depth);
+		__u64 ancestor = origin_ancestor(origin, depth);
 
 		if (!ancestor)
 			break;

@@ -125,6 +125,7 @@ Findings run_checks(const Examined& examined) {
                               check_maintenance,
                               check_detachable_programs,
                               check_later_connect_programs,
+                              check_strict_devices,
                               check_cgroup_namespace,
                               check_time_namespace,
                               check_v1_network_controllers};

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <sstream>
 
+#include "egress/strict.hpp"
 #include "sys/bpffs.hpp"
 #include "sys/clock.hpp"
 #include "sys/foreign_programs.hpp"
@@ -177,6 +178,26 @@ void check_later_connect_programs(const Examined& examined, Findings& findings) 
       findings.push_back({"foreign-after-ours", Severity::Note,
                           describe_program(id) + " runs after " + hook->program + " and may let a refused call through",
                           "its packets are dropped all the same"});
+    }
+  }
+}
+
+void check_strict_devices(const Examined& examined, Findings& findings) {
+  if (!examined.found) return;
+  Result<std::vector<StrictDevice>> devices = strict_status(examined.instance);
+  if (!devices) return;  // other findings say why
+  for (const StrictDevice& device : *devices) {
+    const std::string layer(format(device.layer));
+    if (!device.attached()) {
+      findings.push_back({"strict-lost", Severity::Problem,
+                          "the " + layer + " layer of device " + device.name +
+                              " is gone: the device was made anew, or "
+                              "somebody took it off",
+                          "egress strict on again"});
+    } else if (!device.first) {
+      findings.push_back({"strict-not-first", Severity::Warning,
+                          "programs of others run before ours on device " + device.name + " and may let frames pass",
+                          "egress strict off, then on: the last to come is the first"});
     }
   }
 }

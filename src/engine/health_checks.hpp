@@ -36,6 +36,7 @@ void check_detachable_programs(const Examined& examined, Findings& findings);
 void check_later_connect_programs(const Examined& examined, Findings& findings);
 
 // Of the machine and the caller.
+void check_strict_devices(const Examined& examined, Findings& findings);
 void check_cgroup_namespace(const Examined& examined, Findings& findings);
 void check_time_namespace(const Examined& examined, Findings& findings);
 void check_v1_network_controllers(const Examined& examined, Findings& findings);

@@ -11,6 +11,11 @@
 
 namespace egress {
 
+class Fd;
+
+/// A second descriptor of the same open file, close-on-exec.
+[[nodiscard]] Result<Fd> duplicate(int fd);
+
 /// Owns one file descriptor and closes it. Whoever makes the descriptor makes it close-on-exec (the kernel
 /// does so by itself for BPF objects and pidfds).
 class Fd {
@@ -40,15 +45,19 @@ class Fd {
   }
 
   /// A second descriptor of the same open file, close-on-exec.
-  [[nodiscard]] Result<Fd> duplicate() const {
-    const int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
-    const int err = errno;
-    if (copy < 0) return system_error("duplicate file descriptor", {}, err);
-    return Fd(copy);
-  }
+  [[nodiscard]] Result<Fd> duplicate() const;
 
  private:
   int fd_ = -1;
 };
+
+inline Result<Fd> duplicate(int fd) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const int err = errno;
+  if (copy < 0) return system_error("duplicate file descriptor", {}, err);
+  return Fd(copy);
+}
+
+inline Result<Fd> Fd::duplicate() const { return egress::duplicate(fd_); }
 
 }  // namespace egress

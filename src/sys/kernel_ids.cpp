@@ -13,13 +13,14 @@
 #include "sys/bpf_map.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/program.hpp"
+#include "sys/strict_program.hpp"
 
 namespace egress {
 namespace {
 
 /// What a program tells about the instance it belongs to.
 struct Belonging {
-  const Hook* hook = nullptr;
+  const Hook* hook = nullptr;  ///< nullptr: it is a program of the strict layers
   egress_meta meta{};
   std::vector<std::uint32_t> map_ids;
 };
@@ -40,8 +41,9 @@ std::optional<Belonging> belonging_of(std::uint32_t program_id) {
   Result<Program> program = Program::open_id(program_id);
   if (!program) return std::nullopt;
   Result<ProgramInfo> info = program->info();
-  const Hook* hook = info ? hook_of_program(info->name) : nullptr;
-  if (hook == nullptr) return std::nullopt;
+  if (!info) return std::nullopt;
+  const Hook* hook = hook_of_program(info->name);
+  if (hook == nullptr && std::ranges::find(strict_programs, info->name) == strict_programs.end()) return std::nullopt;
   std::optional<egress_meta> meta = meta_among(info->map_ids);
   if (!meta) return std::nullopt;
   return Belonging{hook, *meta, std::move(info->map_ids)};
@@ -55,7 +57,7 @@ FoundInstance& instance_of(std::vector<FoundInstance>& all, const egress_meta& m
   const auto known =
       std::find_if(all.begin(), all.end(), [&](const FoundInstance& one) { return same_instance(one.meta, meta); });
   if (known != all.end()) return *known;
-  return all.emplace_back(FoundInstance{meta, {}, {}});
+  return all.emplace_back(FoundInstance{meta, {}, {}, {}});
 }
 
 void add_maps(FoundInstance& instance, const std::vector<std::uint32_t>& map_ids) {
@@ -76,7 +78,11 @@ void add_link(std::vector<FoundInstance>& all, std::uint32_t id) {
   if (!owner) return;
   FoundInstance& instance = instance_of(all, owner->meta);
   add_maps(instance, owner->map_ids);
-  instance.links.push_back(FoundLink{owner->hook, *info, std::move(*link)});
+  if (owner->hook == nullptr) {
+    instance.device_links.push_back(FoundDeviceLink{*info, std::move(*link)});
+  } else {
+    instance.links.push_back(FoundLink{owner->hook, *info, std::move(*link)});
+  }
 }
 
 /// The id of the directory's inode: for a cgroup its cgroup id.

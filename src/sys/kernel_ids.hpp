@@ -23,10 +23,17 @@ struct FoundLink {
   Link link;
 };
 
+/// A link of a strict layer to a device.
+struct FoundDeviceLink {
+  LinkInfo info;
+  Link link;
+};
+
 /// What the kernel has of one instance, found by the ids of its objects.
 struct FoundInstance {
   egress_meta meta{};
   std::vector<FoundLink> links;
+  std::vector<FoundDeviceLink> device_links;
   MapFds maps;  ///< those of the contract that its programs use, and `meta`
 
   /// The attached cgroup link of a hook; nullptr if there is none.

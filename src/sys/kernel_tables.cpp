@@ -25,7 +25,7 @@ constexpr MapLayout shared_array(std::string_view name) {
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-constexpr std::array<MapLayout, 18> layouts{{
+constexpr std::array<MapLayout, 19> layouts{{
     {"meta", BPF_MAP_TYPE_ARRAY, sizeof(u32), sizeof(egress_meta), 1},
     shared_array<egress_control>("control"),
     shared_array<egress_rule>("rules"),
@@ -37,6 +37,7 @@ constexpr std::array<MapLayout, 18> layouts{{
     hash<u32, egress_anchor_name>("anchor_names"),
     hash<egress_name_key, egress_name>("names"),
     hash<u64, egress_binding>("bindings"),
+    hash<u64, egress_device>("devices"),
     hash<u32, egress_text>("policy_names"),
     hash<u32, egress_text>("reasons"),
     {"counters", BPF_MAP_TYPE_PERCPU_HASH, sizeof(u64), sizeof(egress_counter), 1},

@@ -38,6 +38,16 @@ Result<Link> Link::attach_cgroup(int program_fd, int cgroup_fd, std::uint32_t at
   return Link(Fd(fd));
 }
 
+Result<Link> Link::attach_device(int program_fd, std::uint32_t ifindex, std::uint32_t attach_type,
+                                 std::uint32_t flags) {
+  LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+  const int fd =
+      bpf_link_create(program_fd, static_cast<int>(ifindex), static_cast<bpf_attach_type>(attach_type), &options);
+  const int err = errno;
+  if (fd < 0) return system_error("attach program", "device " + std::to_string(ifindex), err);
+  return Link(Fd(fd));
+}
+
 Result<Link> Link::attach_tracing(int program_fd) {
   const int fd = bpf_raw_tracepoint_open(nullptr, program_fd);
   const int err = errno;
@@ -62,11 +72,13 @@ Result<LinkInfo> link_info(int link_fd) {
   const int failed = bpf_obj_get_info_by_fd(link_fd, &info, &size);
   const int err = errno;
   if (failed) return system_error("read link", {}, err);
-  LinkInfo known{info.id, info.type, info.prog_id, 0, 0};
+  LinkInfo known{info.id, info.type, info.prog_id, 0, 0, 0};
   if (info.type == BPF_LINK_TYPE_CGROUP) {
     known.attach_type = info.cgroup.attach_type;
     known.cgroup_id = info.cgroup.cgroup_id;
   }
+  // The number stands in the same place for both; headers before 6.6 do not know tcx.
+  if (info.type == BPF_LINK_TYPE_XDP || info.type == link_type_tcx) known.ifindex = info.xdp.ifindex;
   return known;
 }
 

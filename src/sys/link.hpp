@@ -16,7 +16,12 @@ struct LinkInfo {
   std::uint32_t program_id = 0;
   std::uint32_t attach_type = 0;  ///< enum bpf_attach_type, of cgroup links
   std::uint64_t cgroup_id = 0;    ///< of cgroup links; 0 = detached, or the cgroup is gone
+  std::uint32_t ifindex = 0;      ///< of XDP and tcx links; 0 = detached, or the device is gone
 };
+
+/// Of kernel 6.6, which the headers to build with may not know.
+inline constexpr std::uint32_t link_type_tcx = 11;           ///< BPF_LINK_TYPE_TCX
+inline constexpr std::uint32_t attach_type_tcx_egress = 47;  ///< BPF_TCX_EGRESS
 
 /// Owns a descriptor of one bpf_link: an attachment that nobody but its owner can replace. Attached as long
 /// as a descriptor or a pin lives, unless detach() ended it.
@@ -29,6 +34,11 @@ class Link {
   /// Refusals name their cause: the program of somebody else that stands in the way, the kernel's limit.
   [[nodiscard]] static Result<Link> attach_cgroup(int program_fd, int cgroup_fd, std::uint32_t attach_type);
 
+  /// Attaches a program to a device of the caller's network namespace: `attach_type` BPF_XDP, or
+  /// attach_type_tcx_egress. `flags` are those of the kind: XDP_FLAGS_*, BPF_F_BEFORE. The error's code is the errno.
+  [[nodiscard]] static Result<Link> attach_device(int program_fd, std::uint32_t ifindex, std::uint32_t attach_type,
+                                                  std::uint32_t flags);
+
   /// Attaches a tp_btf program to the tracepoint it was loaded for.
   [[nodiscard]] static Result<Link> attach_tracing(int program_fd);
 
@@ -39,10 +49,10 @@ class Link {
   [[nodiscard]] Fd take_fd() && { return std::move(fd_); }
   [[nodiscard]] Result<LinkInfo> info() const;
 
-  /// Replaces the program; each packet meets the old or the new one. Cgroup links only.
+  /// Replaces the program; each packet meets the old or the new one. Not for tracing links.
   [[nodiscard]] Result<void> update(int program_fd) const;
 
-  /// Takes the attachment off, whoever else holds descriptors or pins. Cgroup links only; kernel 5.9.
+  /// Takes the attachment off, whoever else holds descriptors or pins. Not for tracing links; kernel 5.9.
   [[nodiscard]] Result<void> detach() const;
 
  private:

@@ -186,20 +186,13 @@ class Loading {
   }
 
   Result<void> bind_root(const Object& object) const {
-    Result<Fd> copy = duplicate_of(object.map_fd("bindings"));
+    Result<Fd> copy = duplicate(object.map_fd("bindings"));
     if (!copy) return std::move(copy).error();
     auto bindings = HashMap<std::uint64_t, egress_binding>::adopt(std::move(*copy));
     if (!bindings) return std::move(bindings).error();
     egress_binding binding{};
     binding.node = EGRESS_NODE_ROOT;
     return bindings->put(root_id(), binding);
-  }
-
-  static Result<Fd> duplicate_of(int fd) {
-    Fd borrowed(fd);
-    Result<Fd> copy = borrowed.duplicate();
-    (void)borrowed.release();
-    return copy;
   }
 
   Result<egress_meta> make_meta() const {

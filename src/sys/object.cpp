@@ -5,67 +5,17 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 
 #include "drop_egress_by_cgroup.skel.h"
+#include "sys/libbpf_log.hpp"
 #include "sys/privileges.hpp"
 
 namespace egress {
 namespace {
 
-/// Takes what libbpf has to say as long as it lives. libbpf has one printer for the process, hence the
-/// thread_local text; lines of threads that capture nothing are dropped.
-class LogCapture {
- public:
-  LogCapture() : outer_(text) { text = &own_, former_ = libbpf_set_print(print); }
-  ~LogCapture() { libbpf_set_print(former_), text = outer_; }
-  LogCapture(const LogCapture&) = delete;
-  LogCapture& operator=(const LogCapture&) = delete;
-
-  [[nodiscard]] const std::string& log() const { return own_; }
-
- private:
-  __attribute__((format(printf, 2, 0))) static int print(libbpf_print_level level, const char* format, va_list args) {
-    if (level != LIBBPF_WARN || text == nullptr) return 0;
-    va_list again;
-    va_copy(again, args);
-    const int length = std::vsnprintf(nullptr, 0, format, again);
-    va_end(again);
-    if (length <= 0) return 0;
-    const std::size_t at = text->size();
-    text->resize(at + static_cast<std::size_t>(length) + 1);
-    std::vsnprintf(text->data() + at, static_cast<std::size_t>(length) + 1, format, args);
-    text->pop_back();
-    return 0;
-  }
-
-  static thread_local std::string* text;
-  std::string own_;
-  std::string* outer_;
-  libbpf_print_fn_t former_ = nullptr;
-};
-
-thread_local std::string* LogCapture::text = nullptr;
-
 using Groups = std::array<bool, hook_groups.size()>;
 
 constexpr std::size_t index_of(HookGroup group) { return static_cast<std::size_t>(group); }
-
-bool is_verifier_summary(std::string_view line) {
-  return line.starts_with("processed ") || line.starts_with("libbpf: ") || line.starts_with("-- ") ||
-         line.starts_with("verification time") || line.starts_with("stack depth") || line.empty();
-}
-
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    lines.push_back(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-  }
-  return lines;
-}
 
 void size_maps(bpf_object* object, std::uint32_t max_rules) {
   bpf_map* map = nullptr;
@@ -104,19 +54,6 @@ Error load_error(int code, const std::string& log) {
 }
 
 }  // namespace
-
-std::string reason_in_log(std::string_view log) {
-  std::string_view own;
-  std::string_view verifier;
-  for (const std::string_view line : lines_of(log)) {
-    if (line.starts_with("libbpf: ") && line.find("load failed") != std::string_view::npos) own = line.substr(8);
-    if (!is_verifier_summary(line)) verifier = line;
-  }
-  if (own.empty() && log.starts_with("libbpf: ")) own = lines_of(log).front().substr(8);
-  std::string reason(own);
-  if (!verifier.empty()) reason += (reason.empty() ? "" : ": ") + std::string(verifier);
-  return reason;
-}
 
 /// Loads all groups, or those that this kernel takes.
 class ObjectLoading {

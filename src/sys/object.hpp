@@ -60,7 +60,4 @@ class Object {
   std::vector<Feature> features_;
 };
 
-/// What of libbpf's log tells why a load failed: the last words of the verifier, or libbpf's own.
-[[nodiscard]] std::string reason_in_log(std::string_view log);
-
 }  // namespace egress

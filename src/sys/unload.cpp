@@ -17,6 +17,7 @@
 #include "sys/bpffs.hpp"
 #include "sys/kernel_ids.hpp"
 #include "sys/mountinfo.hpp"
+#include "sys/strict_attachment.hpp"
 
 namespace egress {
 namespace {
@@ -28,7 +29,8 @@ constexpr std::string_view being_replaced = "_new";  ///< the end of a pin name 
 
 bool is_our_pin(std::string_view name) {
   if (name.ends_with(being_replaced)) name.remove_suffix(being_replaced.size());
-  return std::ranges::any_of(hooks, [&](const Hook& hook) { return name == hook.pin; }) || is_instance_map(name);
+  return std::ranges::any_of(hooks, [&](const Hook& hook) { return name == hook.pin; }) || is_instance_map(name) ||
+         place_of_pin(name);
 }
 
 Result<std::vector<std::string>> entries_of(int directory) {
@@ -123,6 +125,26 @@ void remove_covered(const std::string& pin_dir) {
   }
 }
 
+Result<void> detach_devices(const FoundInstance& found) {
+  for (const FoundDeviceLink& one : found.device_links) {
+    Result<void> done = one.link.detach();
+    if (!done && done.error().code != EINVAL && done.error().code != ENOLINK)
+      return std::move(done).error().in("unload");
+  }
+  return {};
+}
+
+/// Filters of devices hang on no link: only their pins tell of them.
+void detach_filters(const std::string& pin_dir) {
+  Result<PinDirectory> directory = PinDirectory::open(pin_dir);
+  Result<std::vector<std::string>> names = directory ? directory->names() : Error{};
+  if (!names) return;
+  for (const std::string& name : *names) {
+    const std::optional<StrictPlace> place = place_of_pin(name);
+    if (place && name == filter_pin(*place)) (void)detach_strict(*directory, *place, /*with_qdisc=*/true);
+  }
+}
+
 Result<void> detach_links(const FoundInstance& found) {
   for (const FoundLink& one : found.links) {
     if (one.hook->kind != Hook::Kind::Cgroup) continue;
@@ -164,6 +186,8 @@ Result<void> unload(const Instance& instance) {
   const bool known = found->has_value();
   if (known) {
     if (Result<void> done = detach_links(**found); !done) return done;
+    if (Result<void> done = detach_devices(**found); !done) return done;
+    detach_filters(canonical_pin_dir(instance.pin_dir));
   }
   if (!known && is_pinned_for_another_root(instance)) {
     return Error{ErrorKind::NotFound, "unload", instance.pin_dir, "its pins belong to another cgroup root", {}, 0};

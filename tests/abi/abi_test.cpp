@@ -144,6 +144,7 @@ TEST_F(Object, HasKeysAndValuesOfTheHeadersSizes) {
   expect_map("members", BPF_MAP_TYPE_HASH, sizeof(egress_member_key), sizeof(egress_member));
   expect_map("names", BPF_MAP_TYPE_HASH, sizeof(egress_name_key), sizeof(egress_name));
   expect_map("bindings", BPF_MAP_TYPE_HASH, 8, sizeof(egress_binding));
+  expect_map("devices", BPF_MAP_TYPE_HASH, 8, sizeof(egress_device));
   expect_map("anchor_names", BPF_MAP_TYPE_HASH, 4, sizeof(egress_anchor_name));
   expect_map("reasons", BPF_MAP_TYPE_HASH, 4, sizeof(egress_text));
   expect_map("policy_names", BPF_MAP_TYPE_HASH, 4, sizeof(egress_text));

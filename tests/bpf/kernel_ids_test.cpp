@@ -43,7 +43,7 @@ TEST(KernelIds, FindEveryLinkAndMapOfAnInstance) {
   // A kernel without timers takes no map of one.
   const auto sweep = std::ranges::find(loaded->features, name_of(HookGroup::Sweep), &Feature::name);
   ASSERT_NE(sweep, loaded->features.end());
-  EXPECT_EQ((*found)->maps.size(), sweep->present ? 20u : 19u);
+  EXPECT_EQ((*found)->maps.size(), sweep->present ? 21u : 20u);
   EXPECT_EQ(std::string((*found)->meta.root_path), at.root().directory());
 }
 

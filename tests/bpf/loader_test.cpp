@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "sys/loader.hpp"
+#include "sys/libbpf_log.hpp"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>

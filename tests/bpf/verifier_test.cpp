@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "sys/hooks.hpp"
+#include "sys/strict_program.hpp"
 
 namespace egress {
 namespace {
@@ -38,33 +39,48 @@ bool is_lacking(const Hook& hook) {
          libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_timer_init, nullptr) != 1;
 }
 
-class Verifier : public ::testing::TestWithParam<Hook> {};
-
-TEST_P(Verifier, AcceptsTheProgramWithRoomToSpare) {
-  const Hook& hook = GetParam();
-  if (is_lacking(hook)) GTEST_SKIP() << "kernel lacks what " << hook.program << " calls (5.15)";
-  const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open(EGRESS_BPF_OBJECT));
+/// Loads one program of an object, without maps with timers unless it may have them.
+void expect_room_to_spare(const std::string& path, std::string_view name, bool with_timers) {
+  const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open(path.c_str()));
   ASSERT_NE(object, nullptr);
   std::string log(log_size, '\0');
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.get()) {
-    const bool wanted = std::string_view(bpf_program__name(program)) == hook.program;
+    const bool wanted = std::string_view(bpf_program__name(program)) == name;
     bpf_program__set_autoload(program, wanted);
     if (!wanted) continue;
     bpf_program__set_log_buf(program, log.data(), log.size());
     bpf_program__set_log_level(program, log_statistics);
   }
-  if (hook.group != HookGroup::Sweep) {
-    bpf_map__set_autocreate(bpf_object__find_map_by_name(object.get(), "sweeper"), false);
-  }
+  bpf_map* timers = bpf_object__find_map_by_name(object.get(), "sweeper");
+  if (timers != nullptr && !with_timers) bpf_map__set_autocreate(timers, false);
   const int failed = bpf_object__load(object.get());
   log.resize(log.find('\0'));
   ASSERT_EQ(failed, 0) << log;
   const std::uint64_t instructions = instructions_in(log);
-  std::cout << "verified " << hook.program << " " << instructions << " instructions\n";  // docs/kernels.md
+  std::cout << "verified " << name << " " << instructions << " instructions\n";  // docs/kernels.md
   EXPECT_GT(instructions, 0U) << log;
   EXPECT_LT(instructions, most_instructions) << log;
 }
+
+class Verifier : public ::testing::TestWithParam<Hook> {};
+
+TEST_P(Verifier, AcceptsTheProgramWithRoomToSpare) {
+  const Hook& hook = GetParam();
+  if (is_lacking(hook)) GTEST_SKIP() << "kernel lacks what " << hook.program << " calls (5.15)";
+  expect_room_to_spare(EGRESS_BPF_OBJECT, hook.program, hook.group == HookGroup::Sweep);
+}
+
+class StrictVerifier : public ::testing::TestWithParam<std::string_view> {};
+
+TEST_P(StrictVerifier, AcceptsTheProgramWithRoomToSpare) {
+  const bool xdp = GetParam().ends_with("xdp");
+  const std::string object = xdp ? "/egress_strict_xdp.bpf.o" : "/egress_strict_tc.bpf.o";
+  expect_room_to_spare(EGRESS_BUILD_DIR + object, GetParam(), false);
+}
+
+INSTANTIATE_TEST_SUITE_P(Programs, StrictVerifier, ::testing::ValuesIn(strict_programs),
+                         [](const auto& tested) { return std::string(tested.param); });
 
 INSTANTIATE_TEST_SUITE_P(Programs, Verifier, ::testing::ValuesIn(hooks),
                          [](const auto& tested) { return std::string(tested.param.program); });

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "egress/error.hpp"
+#include "sys/fd.hpp"
+
+namespace egress {
+
+/// A network device of the caller's network namespace.
+struct Device {
+  std::uint32_t ifindex = 0;
+  std::string name;
+  std::uint16_t link_type = 0;  ///< ARPHRD_*
+  std::string kind;             ///< "veth"; empty for hardware
+  /// Of a veth whose other end is in another network namespace: that namespace's number here.
+  std::optional<std::int32_t> peer_namespace;
+};
+
+/// Every device of the caller's network namespace.
+[[nodiscard]] Result<std::vector<Device>> list_devices();
+
+/// NotFound, with names that exist, if there is none of this name.
+[[nodiscard]] Result<Device> find_device(const std::string& name);
+
+/// The number by which the caller's network namespace knows another one; nullopt if it has none.
+[[nodiscard]] Result<std::optional<std::int32_t>> namespace_number(int netns_fd);
+
+/// Inode of a network namespace, as bpf programs and /proc/PID/ns/net call it.
+[[nodiscard]] Result<std::uint32_t> namespace_inode(int netns_fd);
+[[nodiscard]] Result<std::uint32_t> own_namespace_inode();
+
+/// Opens the network namespace of a process. NotFound if there is no such process.
+[[nodiscard]] Result<Fd> open_namespace_of(int pid);
+
+/// Calls a function from within another network namespace. The caller's thread stays where it is.
+[[nodiscard]] Result<void> visit_namespace(int netns_fd, const std::function<void()>& visit);
+
+/// The same for a namespace by its inode. NotFound if no process lives in it.
+[[nodiscard]] Result<void> visit_namespace_of(std::uint32_t inode, const std::function<void()>& visit);
+
+}  // namespace egress
