@@ -2,15 +2,35 @@
 /*
  * The hooks. Each builds a flow and a subject and asks match.bpf.h which rule decides.
  *
- * cgroup_skb: 0 drops, 1 passes. sock_addr: 0 is EPERM for the caller, 1 goes on.
+ * cgroup_skb: 0 drops, 1 passes. sock_addr: 0 is EPERM for the caller, 1 goes on. fmod_ret: 0 goes on, else an errno.
  */
+#include "datapath/creation.bpf.h"
 #include "datapath/match.bpf.h"
 #include "datapath/names.bpf.h"
 #include "datapath/sweep.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* First: a kernel that takes no programs of this type says so before it has verified the others. */
+/*
+ * The order of programs here is that of loading: what not every kernel takes comes first,
+ * so that a kernel says so before it has verified the others.
+ */
+
+#define SKB_DROP 0
+#define SKB_PASS 1
+#define CALL_EPERM 0
+#define CALL_GO_ON 1
+
+#define IPPROTO_MPTCP 262 /* sk_protocol of a multipath TCP socket: TCP on the wire */
+
+/* Runs for every socket of the host. */
+SEC("fmod_ret/security_socket_create")
+int BPF_PROG(egress_socket, int family, int type, int protocol, int kern, int ret)
+{
+	if (ret || kern || !is_packet_socket(family, type))
+		return ret;
+	return judge_creation();
+}
 
 /* Run by the loader: starts the sweep timer, or hands it to this program after an upgrade. */
 SEC("syscall")
@@ -37,23 +57,6 @@ int egress_clock(void *ctx)
 		return 1;
 	control->clock = bpf_ktime_get_boot_ns();
 	return 0;
-}
-
-#define SKB_DROP 0
-#define SKB_PASS 1
-#define CALL_EPERM 0
-#define CALL_GO_ON 1
-
-#define IPPROTO_MPTCP 262 /* sk_protocol of a multipath TCP socket: TCP on the wire */
-
-/* Not static: the BTF of a static constant has no offset that libbpf could mend (bpf_printk makes one). */
-const char verdict_format[] = "egress: cgroup %llu rule %u action %u";
-
-static __always_inline void print_verdict(__u64 cgroup, __u64 answer)
-{
-	if (debug)
-		bpf_trace_printk(verdict_format, sizeof(verdict_format), cgroup, ANSWER_RULE(answer),
-				 ANSWER_ACTION(answer));
 }
 
 static __always_inline __u64 counter_of(__u64 answer)
@@ -111,9 +114,7 @@ static __always_inline void count_drop(__u64 answer, const struct amount *amount
 		count_rule(counter_of(answer), amount);
 }
 
-/* How often a packet is judged anew because a run that interrupted this one took its cache entry. */
-#define ATTEMPTS 4
-#define TRY_AGAIN 2
+#define TRY_AGAIN 2 /* beside SKB_DROP and SKB_PASS */
 
 /* One attempt; a function of its own so that the verifier sees it once. */
 __noinline int judge_skb(struct __sk_buff *skb)

@@ -180,6 +180,16 @@ __noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 set_kind_plen, __
 #define ASKED __u64 addr01, __u64 addr23, __u64 epoch_packed
 #define ASK addr01, addr23, epoch_packed
 
+/* Not static: the BTF of a static constant has no offset that libbpf could mend (bpf_printk makes one). */
+const char verdict_format[] = "egress: cgroup %llu rule %u action %u";
+
+static __always_inline void print_verdict(__u64 cgroup, __u64 answer)
+{
+	if (debug)
+		bpf_trace_printk(verdict_format, sizeof(verdict_format), cgroup, ANSWER_RULE(answer),
+				 ANSWER_ACTION(answer));
+}
+
 static __always_inline __u64 limit_exceeded(void)
 {
 	count_reason(EGRESS_REASON_LIMIT);

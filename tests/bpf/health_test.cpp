@@ -51,7 +51,7 @@ TEST(Health, ShowsAnInstanceThatEnforces) {
   EXPECT_TRUE(state.loaded);
   EXPECT_TRUE(state.enforcing) << codes(state);
   EXPECT_EQ(state.root, at.root().directory());
-  EXPECT_EQ(state.programs.size(), 7u);
+  EXPECT_EQ(state.programs.size(), 8u);
   EXPECT_TRUE(std::ranges::all_of(state.programs, &HookState::attached));
   EXPECT_EQ(state.rules.capacity, 1024u);
   const auto rules = std::ranges::find(state.memory, "rules", &MapMemory::map);
