@@ -162,7 +162,10 @@ __noinline int judge_skb(struct __sk_buff *skb)
 __noinline int drop_torn(struct __sk_buff *skb)
 {
 	struct amount amount = {.packets = segments_of(skb)};
+	struct flow flow = {};
 
+	read_flow(skb, &flow);
+	amount.bytes = wire_bytes(skb, flow.flags & FLOW_V6, flow.proto);
 	count_reason(EGRESS_REASON_TORN);
 	count_drop(ANSWER(EGRESS_ACTION_DROP, 0), &amount);
 	return SKB_DROP;

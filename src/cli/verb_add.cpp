@@ -86,6 +86,11 @@ Result<int> verb_add(Context& context) {
 Result<int> verb_isolate(Context& context) {
   const auto sentence = parse_isolate_sentence(context.options(), std::chrono::system_clock::now());
   if (!sentence) return sentence.error();
+  if (sentence->destinations.empty()) {
+    context.note(context.options().no_loopback
+                     ? "isolate: nothing is allowed (allow DEST makes exceptions)"
+                     : "isolate: nothing but loopback is allowed (allow DEST makes exceptions)");
+  }
   return add(context, sentence->subject, isolating_specs(context, *sentence));
 }
 

@@ -20,18 +20,37 @@ static __always_inline __u32 segments_of(struct __sk_buff *skb)
 	return segments ?: 1;
 }
 
+/* Where the transport header of an IPv6 packet begins: behind the extension headers. */
+__noinline __u32 ipv6_transport(struct __sk_buff *skb)
+{
+	__u32 at = IPV6_HEADER;
+	__u8 next = 0;
+
+	if (bpf_skb_load_bytes(skb, 6, &next, 1) < 0)
+		return at;
+	for (int i = 0; i < EXTENSIONS_MAX && is_extension(next); i++) {
+		__u32 step = read_ipv6_extension(skb, at, next);
+
+		at += step >> 16;
+		next = step & 0xFF;
+	}
+	return at;
+}
+
 /*
  * Layer 3 bytes on the wire: a GSO packet carries its headers once, every segment
  * repeats them. Only asked for packets of cgroups with rules.
  */
 static __always_inline __u64 wire_bytes(struct __sk_buff *skb, bool v6, __u8 proto)
 {
-	__u32 segments = segments_of(skb), l3 = IPV6_HEADER, l4 = 8;
+	__u32 segments = segments_of(skb), l3, l4 = 8;
 	__u8 byte = 0;
 
 	if (segments == 1)
 		return skb->len;
-	if (!v6) {
+	if (v6) {
+		l3 = ipv6_transport(skb);
+	} else {
 		if (bpf_skb_load_bytes(skb, 0, &byte, 1) < 0)
 			return skb->len;
 		l3 = (byte & 0xF) * 4;

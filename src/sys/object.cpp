@@ -96,17 +96,6 @@ void choose_programs(bpf_object* object, const Groups& groups) {
   if (sweeper != nullptr && !groups[index_of(HookGroup::Sweep)]) bpf_map__set_autocreate(sweeper, false);
 }
 
-/// Whether programs may be attached to no function at all: a kernel that is set up so says it before it looks at what
-/// it is given, here a type for a function.
-bool forbids_functions() {
-  const std::array code{
-      bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
-      bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_MODIFY_RETURN, .attach_btf_id = 1);
-  const Fd program(bpf_prog_load(BPF_PROG_TYPE_TRACING, "egress_probe", "GPL", code.data(), code.size(), &options));
-  return !program.valid() && errno == EPERM;
-}
-
 Error load_error(int code, const std::string& log) {
   Error error = system_error("load", "BPF object", code);
   if (const std::string reason = reason_in_log(log); !reason.empty()) error.cause += ": " + reason;
@@ -116,6 +105,16 @@ Error load_error(int code, const std::string& log) {
 }
 
 }  // namespace
+
+/// A kernel that is set up so says it before it looks at what it is given, here a type for a function.
+bool forbids_functions() {
+  const std::array code{
+      bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+      bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_MODIFY_RETURN, .attach_btf_id = 1);
+  const Fd program(bpf_prog_load(BPF_PROG_TYPE_TRACING, "egress_probe", "GPL", code.data(), code.size(), &options));
+  return !program.valid() && errno == EPERM;
+}
 
 std::string reason_in_log(std::string_view log) {
   std::string_view own;

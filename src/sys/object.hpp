@@ -60,6 +60,9 @@ class Object {
   std::vector<Feature> features_;
 };
 
+/// Whether programs may be attached to no function at all here (fentry, fmod_ret, BPF LSM), whoever asks.
+[[nodiscard]] bool forbids_functions();
+
 /// What of libbpf's log tells why a load failed: the last words of the verifier, or libbpf's own.
 [[nodiscard]] std::string reason_in_log(std::string_view log);
 

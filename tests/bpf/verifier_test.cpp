@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "sys/hooks.hpp"
+#include "sys/object.hpp"
 
 namespace egress {
 namespace {
@@ -33,6 +34,7 @@ std::uint64_t instructions_in(std::string_view log) {
 
 bool is_lacking(const Hook& hook) {
   if (hook.group == HookGroup::Creation) {
+    if (forbids_functions()) return true;
     return libbpf_find_vmlinux_btf_id("security_socket_create", BPF_MODIFY_RETURN) < 0;  // CONFIG_SECURITY
   }
   if (hook.kind != Hook::Kind::OnCall) return false;
