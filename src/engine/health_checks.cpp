@@ -141,6 +141,13 @@ void check_maintenance(const Examined& examined, Findings& findings) {
   }
 }
 
+void check_misses(std::uint64_t misses, Findings& findings) {
+  if (misses == 0) return;
+  report(findings, "creation-missed",
+         std::to_string(misses) +
+             " sockets were made without being judged, as this kernel interrupts a judgement for another");
+}
+
 void check_creation(const Examined& examined, Findings& findings) {
   if (!examined.found) return;
   const FoundLink* link = nullptr;
@@ -156,10 +163,7 @@ void check_creation(const Examined& examined, Findings& findings) {
   }
   Result<Program> program = Program::open_id(link->info.program_id);
   Result<ProgramInfo> info = program ? program->info() : Error{};
-  if (!info || info->recursion_misses == 0) return;
-  report(findings, "creation-missed",
-         std::to_string(info->recursion_misses) +
-             " sockets were made without being judged, as this kernel interrupts a judgement for another");
+  if (info) check_misses(info->recursion_misses, findings);
 }
 
 void check_cgroup_namespace(const Examined&, Findings& findings) {

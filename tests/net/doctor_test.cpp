@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 // `egress doctor -o json` on machines on which something is wrong, and on one on which nothing is.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -83,6 +85,19 @@ TEST_F(Doctor, SaysInWordsWhatItSaysInJson) {
   EXPECT_NE(text.out.find("(egress load pins them again)"), std::string::npos) << text.out;
 }
 
+TEST_F(Doctor, SaysThatItsSelfTestCouldNotBeMade) {
+  (void)done("load");
+  std::ofstream(lab().cgroup_root() + "/cgroup.max.descendants") << "0" << std::flush;
+  expect_finding("canary-failed", "warning", "the self-test could not be made");
+  std::ofstream(lab().cgroup_root() + "/cgroup.max.descendants") << "max" << std::flush;
+  expect_no_finding("canary-failed");
+}
+
+TEST_F(Doctor, A7SaysThatTheRootIsNoCgroupOfVersionTwo) {
+  const auto found = found_by(lab().egress("--cgroup-root " + lab().directory() + " doctor -o json"));
+  expect_among(found, "root", "problem", "not in cgroup v2");
+}
+
 TEST_F(Doctor, A7NamesProcessesThatAreInVersionOneOnly) {
   const std::string directory = "/sys/fs/cgroup/memory/egress-test-" + std::to_string(getpid());
   if (mkdir(directory.c_str(), 0755) != 0) GTEST_SKIP() << "kernel lacks cgroup v1 beside v2 here";
@@ -153,11 +168,26 @@ TEST_F(Doctor, B8NamesAProcessOfASubjectThatHoldsAPacketSocket) {
   expect_no_finding("packet-socket");
 }
 
+/// Gives up CAP_NET_RAW and keeps everything else.
+int drop_net_raw(int /*socket*/, const SocketAddress& /*to*/) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
+  if (syscall(SYS_capget, &header, sets) != 0) return errno;
+  sets[0].effective &= ~(1U << CAP_NET_RAW);
+  return syscall(SYS_capset, &header, sets) == 0 ? 0 : errno;
+}
+
 TEST_F(Doctor, B8NamesProcessesOfASubjectThatMayOpenPacketSockets) {
   const Actor able = lab().actor("/a");
   const Actor unable = lab().actor("/a", nobody);
   (void)done("drop cgroup /a to 203.0.113.7 only");
   expect_finding("may-open-packet-sockets", "note", "process " + std::to_string(able.pid()) + " (");
+  ASSERT_EQ(able.perform(SocketHandle{-1}, anywhere, drop_net_raw), 0);
+  expect_no_finding("may-open-packet-sockets");
+  (void)added("drop cgroup / to 203.0.113.7");
+  expect_no_finding("may-open-packet-sockets");
+  const Actor other = lab().actor("/b");
+  expect_finding("may-open-packet-sockets", "note", "process " + std::to_string(other.pid()) + " (");
   (void)done("rm --all");
   expect_no_finding("may-open-packet-sockets");
 }

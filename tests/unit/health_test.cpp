@@ -75,6 +75,31 @@ TEST(Findings, J10TellOfAnInstanceOfAnotherVersion) {
   EXPECT_EQ(codes_of(EGRESS_ABI, layout_hash() ^ 1), "other-version");
 }
 
+TEST(Findings, TellOfSocketsThatWereNotJudged) {
+  Findings findings;
+  check_misses(0, findings);
+  EXPECT_TRUE(findings.empty());
+  check_misses(7, findings);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].code, "creation-missed");
+  EXPECT_TRUE(findings[0].text.starts_with("7 sockets"));
+}
+
+TEST(Findings, TellOfASweepThatIsLate) {
+  const Instance instance;
+  constexpr std::uint64_t second = 1'000'000'000;
+  egress_control control{};
+  const auto code_at = [&](std::uint64_t now) {
+    Findings findings;
+    check_maintenance({instance, nullptr, nullptr, control, {}, now}, findings);
+    return findings.empty() ? std::string() : findings[0].code;
+  };
+  EXPECT_EQ(code_at(100 * second), "") << "no timer here, nothing is late";
+  control.swept_at = 100 * second;
+  EXPECT_EQ(code_at(109 * second), "");
+  EXPECT_EQ(code_at(111 * second), "sweep-late");
+}
+
 TEST(Findings, TellOfEachPartThatIsMissingAndOfNoOther) {
   Findings findings;
   std::vector<Feature> features{{"packets", true, {}}, {"sweep", false, "no timers"}, {"creation", false, {}}};
