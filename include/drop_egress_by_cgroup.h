@@ -70,8 +70,8 @@ enum egress_action {
 #define EGRESS_RULE_INCLUDE_ND 0x08 /* may also decide neighbour discovery and MLD */
 #define EGRESS_RULE_TRIAL_NEW  0x10 /* in force only before control.trial_deadline */
 #define EGRESS_RULE_TRIAL_OLD  0x20 /* removed, in force again from control.trial_deadline on */
-#define EGRESS_RULE_DEFAULT    0x40 /* the closing `drop any` of isolate / default: deny */
-#define EGRESS_RULE_LOOPBACK   0x80 /* an exception for loopback that isolate adds */
+#define EGRESS_RULE_ISOLATE    0x40 /* made by isolate / default: deny: closing `drop any`, or `allow` of loopback */
+#define EGRESS_RULE_NO_PACKET_SOCKETS 0x80 /* as long as it is in force, its subject gets none: see egress_set.refusing */
 
 #define EGRESS_FOREVER 0xFFFFFFFFFFFFFFFFull /* expires_at of a rule without an end */
 
@@ -176,13 +176,14 @@ static inline __u64 egress_sieve_bits(__u64 hash)
 struct egress_counter {
 	__u64 packets;
 	__u64 bytes;  /* layer 3, all segments */
-	__u64 denied; /* system calls refused by connect4/6 and sendmsg4/6 */
+	__u64 denied; /* system calls refused: connect, sendto, sendmsg, and socket */
 };
 
 /* ---- 3. Sets: the rules of one subject in one policy ---- */
 
 #define EGRESS_SHAPES_MAX 96   /* shapes of one list */
 #define EGRESS_STEPS_MAX 256   /* rules of one chain */
+#define EGRESS_REFUSING_MAX 64 /* rules of one set that refuse packet sockets */
 #define EGRESS_SETS_OF_PACKET 24 /* names with rules on the way from a cgroup to the root; also the sets of one name */
 #define EGRESS_LEVELS_MAX 32   /* levels below the root of the enforced subtree, the root included */
 
@@ -192,12 +193,15 @@ struct egress_run {
 	__u32 count;
 };
 
-/* Entry of `shapes` (array, mmapable): one combination of prefix length, port and protocol kind. */
+/*
+ * Entry of `shapes` (array, mmapable): one combination of prefix length, port and
+ * protocol kind; or, in the run `refusing` of a set, a rule.
+ */
 struct egress_shape {
 	__u8 kind; /* EGRESS_KIND_* */
 	__u8 plen;
 	__u16 zero;
-	__u32 zero2;
+	__u32 rule; /* id; 0 in lists of shapes */
 };
 
 /* Which list a packet walks: egress_set.lists[]. */
@@ -222,7 +226,13 @@ struct egress_set {
 	__u32 policy; /* key of `policy_names`; 0 = the policy of no name */
 	struct egress_run lists[EGRESS_LISTS];
 	__u64 decides_until; /* no drop, reject or allow rule of this set lives longer */
-	__u64 zero;
+	/*
+	 * Every rule of this set that may be in force and has EGRESS_RULE_NO_PACKET_SOCKETS.
+	 * As long as one of them is, no process of the subject gets a socket of AF_PACKET or
+	 * AF_XDP, nor a raw one of AF_INET or AF_INET6: socket(2) says EPERM. Whether a rule
+	 * named here is in force, its own record says; it may be gone.
+	 */
+	struct egress_run refusing;
 };
 
 /* ---- 4. Subjects: names and the cgroups that bear them ---- */

@@ -2,8 +2,9 @@
 /*
  * The hooks. Each builds a flow and a subject and asks match.bpf.h which rule decides.
  *
- * cgroup_skb: 0 drops, 1 passes. sock_addr: 0 is EPERM for the caller, 1 goes on.
+ * cgroup_skb: 0 drops, 1 passes. sock_addr: 0 is EPERM for the caller, 1 goes on. fmod_ret: 0 goes on, else an errno.
  */
+#include "datapath/creation.bpf.h"
 #include "datapath/names.bpf.h"
 #include "datapath/socket.bpf.h"
 #include "datapath/sweep.bpf.h"
@@ -11,7 +12,26 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* First: a kernel that takes no programs of this type says so before it has verified the others. */
+/*
+ * The order of programs here is that of loading: what not every kernel takes comes first,
+ * so that a kernel says so before it has verified the others.
+ */
+
+#define SKB_DROP 0
+#define SKB_PASS 1
+#define CALL_EPERM 0
+#define CALL_GO_ON 1
+
+#define IPPROTO_MPTCP 262 /* sk_protocol of a multipath TCP socket: TCP on the wire */
+
+/* Runs for every socket of the host. */
+SEC("fmod_ret/security_socket_create")
+int BPF_PROG(egress_socket, int family, int type, int protocol, int kern, int ret)
+{
+	if (ret || kern || !is_packet_socket(family, type))
+		return ret;
+	return judge_creation();
+}
 
 /* Run by the loader: starts the sweep timer, or hands it to this program after an upgrade. */
 SEC("syscall")
@@ -40,12 +60,6 @@ int egress_clock(void *ctx)
 	return 0;
 }
 
-#define SKB_DROP 0
-#define SKB_PASS 1
-#define CALL_EPERM 0
-#define CALL_GO_ON 1
-
-#define IPPROTO_MPTCP 262 /* sk_protocol of a multipath TCP socket: TCP on the wire */
 
 /* Dropped for what the packet is, unless no rule decides here anyway. */
 static __always_inline __u64 judge_unreadable(struct __sk_buff *skb, const struct subject *subject, __u32 flags)
@@ -120,7 +134,10 @@ __noinline int judge_skb(struct __sk_buff *skb)
 __noinline int drop_torn(struct __sk_buff *skb)
 {
 	struct amount amount = {.packets = segments_of(skb)};
+	struct flow flow = {};
 
+	read_flow(skb, &flow);
+	amount.bytes = wire_bytes(skb, 0, flow.flags & FLOW_V6, flow.proto);
 	count_reason(EGRESS_REASON_TORN);
 	count_drop(ANSWER(EGRESS_ACTION_DROP, 0), &amount);
 	return SKB_DROP;

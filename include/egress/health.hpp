@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,14 +23,24 @@ struct Finding {
   std::string code;  ///< stable, for programs: "link-missing"
   Severity severity = Severity::Note;
   std::string text;
-  std::string remedy;  ///< may be empty
+  std::string remedy;
 };
 
 [[nodiscard]] std::string_view format(Finding::Severity severity);
 
+/// What a code stands for. Codes are added, never renamed; egress(8) lists them.
+struct FindingKind {
+  std::string_view code;
+  Finding::Severity severity;
+  std::string_view remedy;
+};
+
+/// Every code that health() and examine_processes() can give.
+[[nodiscard]] std::span<const FindingKind> finding_kinds();
+
 /// A part of the datapath that not every kernel can run.
 struct Feature {
-  std::string name;  ///< packets, sockets, names, sweep, clock
+  std::string name;  ///< packets, sockets, names, sweep, clock, creation
   bool present = false;
   std::string why;  ///< it is missing: what the kernel said, where that is known
 };
@@ -53,6 +64,7 @@ struct RuleStates {
   std::size_t over = 0;   ///< not in force, not swept yet: past their end, on the other side of a trial, broken off
   std::size_t trial = 0;  ///< waiting for confirm
   std::size_t door = 0;   ///< of the template's maps
+  std::size_t refusing_sockets = 0;  ///< in force, and refuse packet sockets
   std::size_t capacity = 0;
 };
 
@@ -73,5 +85,10 @@ struct Health {
 /// made for it must drop: the only proof that packets are judged (takes up to two seconds). An instance that is not
 /// loaded is a finding, not an error. Needs CAP_SYS_ADMIN.
 [[nodiscard]] Result<Health> health(const Instance& instance, bool with_canary);
+
+/// What processes can send past the hooks: those of subjects that rules cut off and that hold TUN devices or packet
+/// sockets or may open them, and those that no rule can name because they are in cgroup v1 only. Reads /proc of all of
+/// them, and says nothing about those it cannot read. Empty if the instance is not loaded.
+[[nodiscard]] std::vector<Finding> examine_processes(const Instance& instance);
 
 }  // namespace egress

@@ -28,6 +28,7 @@ struct Policy {
   std::string reason;                    ///< of every rule
   bool loopback = true;                  ///< default_deny leaves 127.0.0.0/8 and ::1 open
   bool include_nd = false;               ///< of every rule that does not say, the closing one included
+  bool no_packet_sockets = false;        ///< of the closing rule of default_deny
 
   bool operator==(const Policy&) const = default;
 };

@@ -81,6 +81,8 @@ struct RuleSpec {
   bool include_nd = false;   ///< may also decide neighbour discovery and MLD
   bool is_default = false;   ///< the closing `drop any` of isolate
   bool is_loopback = false;  ///< an exception for loopback that isolate adds
+  /// As long as the rule is in force its subject's processes get no new AF_PACKET, AF_XDP and raw IP sockets.
+  bool no_packet_sockets = false;
 
   bool operator==(const RuleSpec&) const = default;
 };
@@ -89,7 +91,7 @@ struct RuleSpec {
 struct Counts {
   std::uint64_t packets = 0;  ///< GSO packets count as their segments
   std::uint64_t bytes = 0;    ///< IP bytes of all segments
-  std::uint64_t denied = 0;   ///< connect(2), sendto(2) and sendmsg(2) calls refused
+  std::uint64_t denied = 0;   ///< connect(2), sendto(2), sendmsg(2) and socket(2) calls refused
 
   bool operator==(const Counts&) const = default;
 };
@@ -110,6 +112,7 @@ struct Rule {
   bool include_nd = false;
   bool is_default = false;
   bool is_loopback = false;
+  bool no_packet_sockets = false;
   Counts counts;
   std::vector<CgroupId> cgroups;  ///< what the subject's name stands for now; empty = pending
 };

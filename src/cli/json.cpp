@@ -82,6 +82,7 @@ Json to_json(const Rule& rule, const Clocks& now) {
   json["origin"] = rule.origin == Rule::Origin::Map ? "map" : "command";
   json["denied"] = rule.counts.denied;
   json["include_nd"] = rule.include_nd;
+  json["no_packet_sockets"] = rule.no_packet_sockets;
   json["role"] = rule.is_default ? Json("default") : rule.is_loopback ? Json("loopback") : Json(nullptr);
   return json;
 }

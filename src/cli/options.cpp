@@ -82,6 +82,21 @@ std::size_t verb_position(const std::vector<std::string>& arguments) {
   return std::min(at, arguments.size());
 }
 
+/// "--watch=1" is none of the answers that "--watch" has: CLI11 would take it.
+Result<void> refuse_values_of_flags(const Verb* verb, const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") return {};
+    const std::string_view name = option_name(argument);
+    if (!is_option(argument) || name.size() == argument.size()) continue;
+    const OptionRow* row = find_row(global_options(), name);
+    if (row == nullptr && verb != nullptr) row = find_row(verb->options, name);
+    if (row == nullptr || takes_value(*row)) continue;
+    return usage_error(argument, "takes no value", std::string(name))
+        .in(verb == nullptr ? "" : std::string(verb->name));
+  }
+  return {};
+}
+
 /// CLI11 tells failures by exceptions, and its texts name neither the verb nor a remedy.
 Result<void> parse_with_cli11(const Verb* verb, std::vector<std::string> arguments, Options& options) {
   CLI::App app;
@@ -143,6 +158,7 @@ Result<Invocation> parse_arguments(const std::vector<std::string>& arguments) {
     if (separator != rest.end()) invocation.options.command.assign(separator + 1, rest.end());
     rest.erase(separator, rest.end());
   }
+  if (auto plain = refuse_values_of_flags(invocation.verb, rest); !plain) return plain.error();
   if (auto parsed = parse_with_cli11(invocation.verb, std::move(rest), invocation.options); !parsed)
     return parsed.error();
   if (auto checked = check_output(invocation.options); !checked) return checked.error();

@@ -36,6 +36,7 @@ struct Options {
   std::optional<std::string> max_rules;
   bool replace = false;
   bool include_nd = false;
+  bool no_packet_sockets = false;
   bool no_loopback = false;
   bool all = false;
   bool watch = false;

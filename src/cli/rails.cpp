@@ -39,6 +39,14 @@ bool is_root(const Subject& subject, std::optional<CgroupId> root) {
 
 std::optional<Error> rail(const Subject& subject, bool on_root, std::span<const RuleSpec> rules) {
   if (!on_root) return std::nullopt;
+  if (std::ranges::any_of(rules, &RuleSpec::no_packet_sockets)) {
+    return Error{.kind = ErrorKind::Refused,
+                 .operation = {},
+                 .object = fmt::format("--no-packet-sockets for {}", format(subject)),
+                 .cause = "would keep every process of the enforced subtree from them, DHCP clients for example",
+                 .remedy = "name a cgroup, or add --yes-really",
+                 .code = 0};
+  }
   const auto wide = std::ranges::find_if(
       rules, [](const RuleSpec& rule) { return closes(rule.action) && is_wide(rule.destination); });
   if (wide == rules.end()) return std::nullopt;

@@ -13,8 +13,9 @@ namespace egress::cli {
 /// Whether the subject is the root of the enforced subtree, or stands for all of it.
 [[nodiscard]] bool is_root(const Subject& subject, std::optional<CgroupId> root);
 
-/// The safety rail (Refused): drop or reject of `any` or of a prefix shorter than /8 (IPv4) or /16 (IPv6) on
-/// the root of the enforced subtree. nullopt if the rules may be made without --yes-really.
+/// The safety rail (Refused): drop or reject of `any` or of a prefix shorter than /8 (IPv4) or /16 (IPv6), or the
+/// refusal of packet sockets, on the root of the enforced subtree. nullopt if the rules may be made without
+/// --yes-really.
 [[nodiscard]] std::optional<Error> rail(const Subject& subject, bool on_root, std::span<const RuleSpec> rules);
 
 /// What to tell about rules that reach into the addresses of neighbour discovery and MLD.

@@ -37,6 +37,7 @@ std::string remarks(const Rule& rule) {
   if (rule.is_default) add("default deny");
   if (rule.is_loopback) add("loopback");
   if (rule.include_nd) add("with nd");
+  if (rule.no_packet_sockets) add("no packet sockets");
   if (rule.origin == Rule::Origin::Map) add("map");
   return out;
 }
@@ -63,6 +64,7 @@ std::string flags_of(const RuleSpec& rule) {
   if (rule.is_default) out += " (default deny)";
   if (rule.is_loopback) out += " (loopback)";
   if (rule.include_nd) out += " (with neighbour discovery)";
+  if (rule.no_packet_sockets) out += " (no packet sockets)";
   return out;
 }
 
@@ -148,6 +150,7 @@ std::string rule_details(const Rule& rule, BootTime now, std::chrono::system_clo
   line("bytes", fmt::format("{}", rule.counts.bytes));
   line("denied", fmt::format("{} calls", rule.counts.denied));
   if (rule.include_nd) line("includes", "neighbour discovery and MLD");
+  if (rule.no_packet_sockets) line("refuses", "new packet, XDP and raw IP sockets");
   if (rule.is_default) line("role", "the closing rule of isolate");
   if (rule.is_loopback) line("role", "the loopback exception of isolate");
   return out;

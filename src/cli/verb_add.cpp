@@ -17,6 +17,7 @@ std::vector<RuleSpec> specs_of(const Context& context, Action action, const Rule
     rule.lifetime = sentence.lifetime;
     rule.reason = context.options().reason.value_or("");
     rule.include_nd = context.options().include_nd;
+    rule.no_packet_sockets = context.options().no_packet_sockets && action != Action::Allow;
     rules.push_back(std::move(rule));
   }
   return rules;
@@ -30,6 +31,7 @@ std::vector<RuleSpec> isolating_specs(const Context& context, const RuleSentence
   policy.lifetime = sentence.lifetime;
   policy.reason = context.options().reason.value_or("");
   policy.loopback = !context.options().no_loopback;
+  policy.no_packet_sockets = context.options().no_packet_sockets;
   std::vector<RuleSpec> rules = policy.expand();
   for (RuleSpec& rule : rules) rule.include_nd = rule.is_default && context.options().include_nd;
   return rules;
@@ -84,6 +86,11 @@ Result<int> verb_add(Context& context) {
 Result<int> verb_isolate(Context& context) {
   const auto sentence = parse_isolate_sentence(context.options(), std::chrono::system_clock::now());
   if (!sentence) return sentence.error();
+  if (sentence->destinations.empty()) {
+    context.note(context.options().no_loopback
+                     ? "isolate: nothing is allowed (allow DEST makes exceptions)"
+                     : "isolate: nothing but loopback is allowed (allow DEST makes exceptions)");
+  }
   return add(context, sentence->subject, isolating_specs(context, *sentence));
 }
 

@@ -41,6 +41,18 @@ Result<std::vector<RuleSpec>> named_rules(const Options& options, const RuleSpec
   return rules;
 }
 
+/// They all live as long as the command: one of them will do.
+Result<void> refuse_packet_sockets(std::vector<RuleSpec>& rules) {
+  for (RuleSpec& rule : rules) {
+    if (rule.action != Action::Drop && rule.action != Action::Reject) continue;
+    rule.no_packet_sockets = true;
+    return {};
+  }
+  return usage_error("--no-packet-sockets", "needs a rule that drops or rejects",
+                     "example: egress run --default-deny --no-packet-sockets -- COMMAND")
+      .in("run");
+}
+
 Result<std::vector<RuleSpec>> rules_of_run(const Options& options) {
   const auto lifetime = parse_lifetime_words("run", options, std::chrono::system_clock::now(), Lifetime{run_lifetime});
   if (!lifetime) return lifetime.error();
@@ -61,8 +73,13 @@ Result<std::vector<RuleSpec>> rules_of_run(const Options& options) {
     policy.loopback = !options.no_loopback;
     rules = policy.expand();
   }
-  for (RuleSpec& rule : *rules)
-    rule.include_nd = options.include_nd && rule.action != Action::Allow && rule.action != Action::Audit;
+  for (RuleSpec& rule : *rules) {
+    const bool cuts_off = rule.action == Action::Drop || rule.action == Action::Reject;
+    rule.include_nd = options.include_nd && cuts_off;
+  }
+  if (options.no_packet_sockets) {
+    if (auto done = refuse_packet_sockets(*rules); !done) return done.error();
+  }
   return rules;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "cli/command.hpp"
@@ -76,6 +77,7 @@ Json health_json(const Health& health) {
                    {"over", health.rules.over},
                    {"trial", health.rules.trial},
                    {"map", health.rules.door},
+                   {"refusing_sockets", health.rules.refusing_sockets},
                    {"capacity", health.rules.capacity}};
   json["hooks"] = hooks_json(health);
   json["features"] = features_json(health);
@@ -155,8 +157,9 @@ Result<int> verb_status(Context& context) {
 
 Result<int> verb_doctor(Context& context) {
   if (auto none = context.no_words(); !none) return none.error();
-  const auto state = health(context.instance(), /*with_canary=*/true);
+  auto state = health(context.instance(), /*with_canary=*/true);
   if (!state) return state.error();
+  std::ranges::move(examine_processes(context.instance()), std::back_inserter(state->findings));
   if (context.json()) {
     context.print_json(health_json(*state));
   } else {
@@ -164,6 +167,7 @@ Result<int> verb_doctor(Context& context) {
     context.print(verdict_line(*state, colour) + summary_text(*state) + memory_text(*state) +
                   hooks_text(*state, colour) + features_text(*state, colour) +
                   findings_text(*state, Severity::Note, colour));
+    if (state->findings.empty()) context.print("nothing wrong was found\n");
   }
   const bool problem =
       std::ranges::any_of(state->findings, [](const Finding& f) { return f.severity == Severity::Problem; });

@@ -20,6 +20,8 @@ constexpr OptionRow replace_row{"--replace", "", "take the place of a rule with 
                                 &Options::replace, Offer::Nothing};
 constexpr OptionRow nd_row{"--include-nd", "", "neighbour discovery and MLD too (can cut all IPv6)",
                            &Options::include_nd, Offer::Nothing};
+constexpr OptionRow packet_sockets_row{"--no-packet-sockets", "", "no new packet, XDP and raw IP sockets meanwhile",
+                                       &Options::no_packet_sockets, Offer::Nothing};
 constexpr OptionRow file_row{"-f,--file", "FILE", "policy file; - is standard input", &Options::file, Offer::File};
 
 std::vector<OptionRow> subject_rows() { return {cgroup_row, unit_row, id_row, pid_row}; }
@@ -105,11 +107,11 @@ std::vector<Verb> rule_verbs() {
        "drop unit payroll.service to 203.0.113.0/24,2001:db8:bad::/48 for 2h --reason IR-4211\n"
        "drop cgroup /batch to any:25/tcp forever only\n"
        "drop --cgroup-id 12345 --dst-ip 8.8.8.8 --dst-port 53 --ttl 3600",
-       Words::RuleSentence, with(rule_rows(), {nd_row}), verb_add},
+       Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row}), verb_add},
       {"reject", "as drop, and connect(2) fails at once",
        "reject SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", reject_text,
        "reject unit build.service to any:443/tcp for 30m\nreject pid 4711 to [2001:db8::1]:8000-8099",
-       Words::RuleSentence, with(rule_rows(), {nd_row}), verb_add},
+       Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row}), verb_add},
       {"audit", "count what drop would stop, and let it pass",
        "audit SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", audit_text,
        "audit cgroup /app to any:53/udp for 1d", Words::RuleSentence, rule_rows(), verb_add},
@@ -128,7 +130,8 @@ std::vector<Verb> rule_verbs() {
              name_row,
              replace_row,
              {"--no-loopback", "", "cut 127.0.0.0/8 and ::1 too", &Options::no_loopback, Offer::Nothing},
-             nd_row}),
+             nd_row,
+             packet_sockets_row}),
        verb_isolate},
   };
 }
@@ -253,6 +256,7 @@ std::vector<Verb> system_verbs() {
         {"--default-deny", "", "nothing but loopback and what is allowed", &Options::default_deny, Offer::Nothing},
         {"--no-loopback", "", "with --default-deny: cut loopback too", &Options::no_loopback, Offer::Nothing},
         nd_row,
+        packet_sockets_row,
         ttl_row,
         reason_row},
        verb_run,

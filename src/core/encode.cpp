@@ -71,8 +71,8 @@ std::uint8_t rule_flags(const RuleSpec& spec) {
   unsigned flags = family_flags(spec.destination);
   if (spec.destination.protocol) flags |= EGRESS_RULE_PROTO;
   if (spec.include_nd) flags |= EGRESS_RULE_INCLUDE_ND;
-  if (spec.is_default) flags |= EGRESS_RULE_DEFAULT;
-  if (spec.is_loopback) flags |= EGRESS_RULE_LOOPBACK;
+  if (spec.is_default || spec.is_loopback) flags |= EGRESS_RULE_ISOLATE;
+  if (spec.no_packet_sockets) flags |= EGRESS_RULE_NO_PACKET_SOCKETS;
   return static_cast<std::uint8_t>(flags);
 }
 
@@ -146,7 +146,7 @@ egress_member_key mark_key(std::uint32_t set, const Destination& destination, Fa
 }
 
 egress_shape shape_of(const egress_member_key& key) {
-  return {.kind = static_cast<std::uint8_t>(key.set_kind & 0xFF), .plen = key.plen, .zero = 0, .zero2 = 0};
+  return {.kind = static_cast<std::uint8_t>(key.set_kind & 0xFF), .plen = key.plen, .zero = 0, .rule = 0};
 }
 
 bool comes_before(const egress_shape& a, const egress_shape& b) {
@@ -217,8 +217,10 @@ Result<Rule> decode_rule(const egress_rule& record) {
   out.created_at = boot_time(record.created_at);
   out.expires_at = decode_expiry(record.expires_at);
   out.include_nd = (record.flags & EGRESS_RULE_INCLUDE_ND) != 0;
-  out.is_default = (record.flags & EGRESS_RULE_DEFAULT) != 0;
-  out.is_loopback = (record.flags & EGRESS_RULE_LOOPBACK) != 0;
+  const bool of_isolate = (record.flags & EGRESS_RULE_ISOLATE) != 0;
+  out.is_default = of_isolate && out.action != Action::Allow;
+  out.is_loopback = of_isolate && out.action == Action::Allow;
+  out.no_packet_sockets = (record.flags & EGRESS_RULE_NO_PACKET_SOCKETS) != 0;
   return out;
 }
 
@@ -229,7 +231,8 @@ RuleSpec spec_of(const Rule& rule) {
                .reason = rule.reason,
                .include_nd = rule.include_nd,
                .is_default = rule.is_default,
-               .is_loopback = rule.is_loopback};
+               .is_loopback = rule.is_loopback,
+               .no_packet_sockets = rule.no_packet_sockets};
   if (rule.expires_at) out.lifetime = rule.expires_at->since_boot - rule.created_at.since_boot;
   return out;
 }

@@ -28,6 +28,7 @@ std::vector<RuleSpec> Policy::expand() const {
   RuleSpec closing{
       .action = Action::Drop, .destination = {}, .lifetime = lifetime, .reason = reason, .include_nd = include_nd};
   closing.is_default = true;
+  closing.no_packet_sockets = no_packet_sockets;
   for (const Prefix& prefix : loopback_prefixes()) {
     const Destination destination{.prefix = prefix, .ports = {}, .protocol = {}};
     if (!loopback || names(rules, destination)) continue;
@@ -36,6 +37,7 @@ std::vector<RuleSpec> Policy::expand() const {
     exception.destination = destination;
     exception.is_default = false;
     exception.is_loopback = true;
+    exception.no_packet_sockets = false;
     expanded.push_back(std::move(exception));
   }
   expanded.push_back(std::move(closing));

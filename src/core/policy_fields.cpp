@@ -92,6 +92,15 @@ std::optional<std::string> Fields::reason(std::string_view key) const {
   return std::nullopt;
 }
 
+std::optional<bool> Fields::refusal(std::string_view key) const {
+  const std::optional<std::string> word = text(key);
+  if (!word) return std::nullopt;
+  if (*word == "refuse") return true;
+  if (*word == "allow") return false;
+  complain(find(key)->at, std::string(key), quote(*word) + " is neither refuse nor allow");
+  return std::nullopt;
+}
+
 std::optional<Action> Fields::action(std::string_view key) const {
   if (!require(key)) return std::nullopt;
   const std::optional<std::string> word = text(key);

@@ -34,6 +34,8 @@ class Fields {
   [[nodiscard]] std::optional<Lifetime> lifetime(std::string_view key) const;  ///< a duration or `forever`
   [[nodiscard]] std::optional<std::string> reason(std::string_view key) const;
   [[nodiscard]] std::optional<Action> action(std::string_view key) const;
+  /// `refuse` (true) or `allow`.
+  [[nodiscard]] std::optional<bool> refusal(std::string_view key) const;
 
   void complain(Position at, std::string object, std::string cause, std::string remedy = {}) const;
   void complain(Position at, const Error& error) const { problems_.add(source_, at, error); }

@@ -28,6 +28,7 @@ class PolicyReader {
   void read_rules(const Fields& fields);
   void read_rule(const YamlNode& node);
   void read_lists(const Fields& fields);
+  void read_packet_sockets(const Fields& fields);
   void read_list_entry(const YamlNode& node);
 
   [[nodiscard]] std::optional<RuleSpec> pattern(const Fields& fields) const;
@@ -44,15 +45,17 @@ class PolicyReader {
 };
 
 Policy PolicyReader::read(const YamlNode& root) {
-  const Fields fields(root, "policy",
-                      {"policy", "ttl", "reason", "subjects", "default", "loopback", "include_nd", "rules", "lists"},
-                      source_, problems_);
+  const Fields fields(
+      root, "policy",
+      {"policy", "ttl", "reason", "subjects", "default", "loopback", "include_nd", "packet_sockets", "rules", "lists"},
+      source_, problems_);
   if (root.kind != YamlNode::Kind::Map) return {};
   read_name(fields);
   read_defaults(fields);  // before the rules, which take them
   read_subjects(fields);
   read_rules(fields);
   read_lists(fields);
+  read_packet_sockets(fields);
   return std::move(policy_);
 }
 
@@ -150,6 +153,14 @@ void PolicyReader::read_subjects(const Fields& fields) {
   }
 }
 
+bool cuts_off(const RuleSpec& rule) { return rule.action == Action::Drop || rule.action == Action::Reject; }
+
+/// Whether `a` ends before `b`.
+bool ends_before(const RuleSpec& a, const RuleSpec& b) {
+  if (!cuts_off(a) || !cuts_off(b)) return cuts_off(b) && !cuts_off(a);
+  return a.lifetime && (!b.lifetime || *a.lifetime < *b.lifetime);
+}
+
 /// What all rules of one entry share; nullopt without a usable action.
 std::optional<RuleSpec> PolicyReader::pattern(const Fields& fields) const {
   RuleSpec rule;
@@ -158,6 +169,10 @@ std::optional<RuleSpec> PolicyReader::pattern(const Fields& fields) const {
   rule.include_nd = fields.boolean("include_nd").value_or(policy_.include_nd);
   const std::optional<Action> action = fields.action("action");
   rule.action = action.value_or(Action::Drop);
+  rule.no_packet_sockets = fields.refusal("packet_sockets").value_or(false);
+  if (rule.no_packet_sockets && !cuts_off(rule)) {
+    fields.complain(fields.find("packet_sockets")->at, "packet_sockets", "is for rules that drop or reject");
+  }
   return action ? std::optional(std::move(rule)) : std::nullopt;
 }
 
@@ -182,7 +197,8 @@ void PolicyReader::add_destination(const RuleSpec& pattern, const YamlNode& node
 }
 
 void PolicyReader::read_rule(const YamlNode& node) {
-  const Fields fields(node, "rule", {"action", "to", "ttl", "reason", "include_nd"}, source_, problems_);
+  const Fields fields(node, "rule", {"action", "to", "ttl", "reason", "include_nd", "packet_sockets"}, source_,
+                      problems_);
   if (node.kind != YamlNode::Kind::Map) return;
   // Without an action the destinations are read all the same, for their own problems.
   const RuleSpec rule = pattern(fields).value_or(RuleSpec{});
@@ -228,6 +244,20 @@ void PolicyReader::read_list_entry(const YamlNode& node) {
 
 void PolicyReader::read_lists(const Fields& fields) {
   for (const YamlNode& list : items(fields, fields.find("lists"), "lists")) read_list_entry(list);
+}
+
+/// Of the whole policy it is a matter of one rule: the closing one, or the first of those that last longest.
+void PolicyReader::read_packet_sockets(const Fields& fields) {
+  if (!fields.refusal("packet_sockets").value_or(false)) return;
+  policy_.no_packet_sockets = policy_.default_deny;
+  if (policy_.default_deny) return;
+  const auto longest = std::ranges::max_element(policy_.rules, ends_before);
+  if (longest != policy_.rules.end() && cuts_off(*longest)) {
+    longest->no_packet_sockets = true;
+  } else {
+    fields.complain(fields.find("packet_sockets")->at, "packet_sockets", "no rule drops or rejects",
+                    "they are refused as long as such a rule lives");
+  }
 }
 
 }  // namespace

@@ -74,7 +74,8 @@ std::string subject_line(const Subject& subject) {
 
 /// Whether two rules differ in nothing but their destination.
 bool alike(const RuleSpec& a, const RuleSpec& b) {
-  return a.action == b.action && a.lifetime == b.lifetime && a.reason == b.reason && a.include_nd == b.include_nd;
+  return a.action == b.action && a.lifetime == b.lifetime && a.reason == b.reason && a.include_nd == b.include_nd &&
+         a.no_packet_sockets == b.no_packet_sockets;
 }
 
 std::string rule_line(const Policy& policy, const RuleSpec& rule, std::string_view destinations) {
@@ -82,6 +83,7 @@ std::string rule_line(const Policy& policy, const RuleSpec& rule, std::string_vi
   if (rule.lifetime != policy.lifetime) line += ", ttl: " + exact_lifetime(rule.lifetime);
   if (rule.reason != policy.reason) line += ", reason: " + scalar(rule.reason);
   if (rule.include_nd != policy.include_nd) line += fmt::format(", include_nd: {}", rule.include_nd);
+  if (rule.no_packet_sockets) line += ", packet_sockets: refuse";
   return line + "}\n";
 }
 
@@ -110,6 +112,7 @@ std::string format(const Policy& policy) {
   text += policy.default_deny ? "default: deny\n" : "default: allow\n";
   if (!policy.loopback) text += "loopback: false\n";
   if (policy.include_nd) text += "include_nd: true\n";
+  if (policy.no_packet_sockets && policy.default_deny) text += "packet_sockets: refuse\n";
   if (!policy.rules.empty()) text += "rules:\n" + rule_lines(policy);
   return text;
 }

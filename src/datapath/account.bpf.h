@@ -13,18 +13,37 @@ struct amount {
 	__u64 denied;
 };
 
+/* Where the transport header of an IPv6 packet begins: behind the extension headers. `base`: where the IP header does. */
+__noinline __u32 ipv6_transport(PACKET *packet, __u32 base)
+{
+	__u32 at = base + IPV6_HEADER;
+	__u8 next = 0;
+
+	if (load_bytes(packet, base + 6, &next, 1) < 0)
+		return IPV6_HEADER;
+	for (int i = 0; i < EXTENSIONS_MAX && is_extension(next); i++) {
+		__u32 step = read_ipv6_extension(packet, at, next);
+
+		at += step >> 16;
+		next = step & 0xFF;
+	}
+	return at - base;
+}
+
 /*
  * Layer 3 bytes on the wire: a GSO packet carries its headers once, every segment
  * repeats them. Only asked for packets of cgroups with rules. `base`: where the IP header begins.
  */
 static __always_inline __u64 wire_bytes(PACKET *packet, __u32 base, bool v6, __u8 proto)
 {
-	__u32 segments = segments_of(packet), length = length_of(packet) - base, l3 = IPV6_HEADER, l4 = 8;
+	__u32 segments = segments_of(packet), length = length_of(packet) - base, l3, l4 = 8;
 	__u8 byte = 0;
 
 	if (segments == 1)
 		return length;
-	if (!v6) {
+	if (v6) {
+		l3 = ipv6_transport(packet, base);
+	} else {
 		if (load_bytes(packet, base, &byte, 1) < 0)
 			return length;
 		l3 = (byte & 0xF) * 4;

@@ -103,6 +103,14 @@ struct xdp_buff {
 	struct xdp_rxq_info *rxq;
 } KERNEL_TYPE;
 
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the cgroup v2 hierarchy */
+} KERNEL_TYPE;
+
+struct task_struct {
+	struct css_set *cgroups;
+} KERNEL_TYPE;
+
 enum sock_flags { SOCK_BROADCAST = 6 }; /* the kernel's value is looked up at load */
 
 static __always_inline struct cgroup *parent_of(struct cgroup *cgroup)

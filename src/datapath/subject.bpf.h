@@ -274,6 +274,9 @@ __noinline int walk_origin(__u64 origin, __u64 id, __u64 when)
 	return 0;
 }
 
+/* How often it is judged anew because a run that interrupted this one took its cache entry. */
+#define ATTEMPTS 4
+
 /*
  * Epoch and tick. subject->id is set by the caller; false: the entry must be walked.
  */

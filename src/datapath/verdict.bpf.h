@@ -43,8 +43,6 @@ static __always_inline void count_drop(__u64 answer, const struct amount *amount
 		count_rule(counter_of(answer), amount);
 }
 
-/* How often a packet is judged anew because a run that interrupted this one took its cache entry. */
-#define ATTEMPTS 4
-#define TRY_AGAIN 2
+#define TRY_AGAIN 2 /* beside dropped and passed */
 
 #endif

@@ -23,7 +23,7 @@ std::map<Key, Rule> rules_of_policy(const Snapshot& snapshot, const std::string&
 
 bool says_the_same(const Rule& rule, const RuleSpec& spec) {
   return rule.action == spec.action && rule.include_nd == spec.include_nd && rule.is_default == spec.is_default &&
-         rule.is_loopback == spec.is_loopback;
+         rule.is_loopback == spec.is_loopback && rule.no_packet_sockets == spec.no_packet_sockets;
 }
 
 Result<void> check_policy(const Policy& policy, const std::vector<RuleSpec>& specs) {
@@ -57,6 +57,10 @@ Result<void> check_lifetime(const Lifetime& lifetime) {
 
 Result<void> check_spec(const RuleSpec& spec) {
   if (auto done = check_lifetime(spec.lifetime); !done) return done;
+  if (spec.no_packet_sockets && spec.action != Action::Drop && spec.action != Action::Reject) {
+    return usage_error(format(spec.destination), "a rule that lets packets pass refuses no packet sockets",
+                       "say so of drop or reject");
+  }
   if (spec.reason.size() < EGRESS_TEXT_MAX) return {};
   return usage_error("reason", "longer than " + std::to_string(EGRESS_TEXT_MAX - 1) + " bytes");
 }

@@ -18,6 +18,9 @@ void write_head(Tables& tables, RunSpace& space, egress_set& set, const SetSumma
     if (same_shapes(read_list(tables, set.lists[list]), summary.lists[list])) continue;
     static_cast<void>(write_list(tables, space, set.lists[list], summary.lists[list]));
   }
+  if (!same_shapes(read_list(tables, set.refusing), summary.refusing)) {
+    static_cast<void>(write_list(tables, space, set.refusing, summary.refusing));
+  }
   const std::uint32_t flags = (set.flags & ~std::uint32_t{EGRESS_SET_AUDIT}) | (summary.audit ? EGRESS_SET_AUDIT : 0u);
   if (set.flags != flags) tables.store(set.flags, flags);
   if (set.decides_until != summary.decides_until) tables.store(set.decides_until, summary.decides_until);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "egress/filter.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -40,6 +41,7 @@ struct Filter::Parts {
 namespace {
 
 constexpr const char* clock_pin = "egress_clock";
+constexpr const char* creation_pin = "link_socket";
 
 Error not_loaded(const Instance& instance) {
   return Error{ErrorKind::NotFound, "open instance", instance.pin_dir, "not loaded", "egress load", 0};
@@ -63,6 +65,19 @@ Result<CgroupTree> open_tree(const Instance& instance, const egress_meta& meta) 
                           : "it was loaded for the cgroup root " + text_of_root(meta) + ", not for " + root,
                same_place ? "egress unload, then egress load" : "choose another --pin-dir or --cgroup-root",
                0};
+}
+
+/// Refuses rules that nothing here would carry out. `missing` are the parts that the last load could not bring.
+Result<void> require_creation_hook(const PinDirectory& directory, const std::vector<std::string>& missing,
+                                   std::span<const RuleSpec> rules) {
+  const bool wanted = std::ranges::any_of(rules, &RuleSpec::no_packet_sockets);
+  if (!wanted || directory.contains(creation_pin)) return {};
+  std::string cause = "nothing that could refuse them is attached";
+  for (const std::string& part : missing) {
+    if (part.starts_with(name_of(HookGroup::Creation))) cause = "this kernel lacks " + part;
+  }
+  return Error{
+      ErrorKind::Failed, "", "packet sockets", std::move(cause), "egress load says what this kernel refused", 0};
 }
 
 }  // namespace
@@ -114,6 +129,8 @@ const std::vector<std::string>& Filter::missing() const { return parts_->missing
 Result<void> Filter::unload(const Instance& instance) { return egress::unload(instance); }
 
 Result<std::vector<RuleId>> Filter::add(const Addition& addition) {
+  auto possible = require_creation_hook(parts_->directory, parts_->missing, addition.rules);
+  if (!possible) return std::move(possible).error().in("add rule");
   return parts_->change("add rule", [&](Engine& engine) { return engine.add(addition); });
 }
 
@@ -126,6 +143,8 @@ Result<Rule> Filter::extend(RuleId id, Lifetime lifetime) {
 }
 
 Result<PolicyDiff> Filter::apply(const Policy& policy, const ApplyOptions& options) {
+  auto possible = require_creation_hook(parts_->directory, parts_->missing, policy.expand());
+  if (!possible) return std::move(possible).error().in("apply policy");
   return parts_->change("apply policy", [&](Engine& engine) { return engine.apply(policy, options); });
 }
 

@@ -78,7 +78,9 @@ bool waits_for_confirmation(const egress_rule& rule, const egress_control& contr
 void count(const egress_rule& rule, const egress_control& control, std::uint64_t now, RuleStates& states) {
   if (rule.id == 0) return;
   if (waits_for_confirmation(rule, control, now)) ++states.trial;
-  ++(in_force(rule, control.epoch, control.trial_deadline, now) ? states.live : states.over);
+  const bool live = in_force(rule, control.epoch, control.trial_deadline, now);
+  ++(live ? states.live : states.over);
+  if (live && (rule.flags & EGRESS_RULE_NO_PACKET_SOCKETS)) ++states.refusing_sockets;
 }
 
 std::size_t count_doors(const FoundInstance& found) {
@@ -116,19 +118,14 @@ void examine_state(Examined& examined) {
 }
 
 Findings run_checks(const Examined& examined) {
-  constexpr std::array checks{check_loaded,
-                              check_links,
-                              check_pins,
-                              check_version,
-                              check_bindings,
-                              check_pressure,
-                              check_maintenance,
-                              check_detachable_programs,
-                              check_later_connect_programs,
-                              check_strict_devices,
-                              check_cgroup_namespace,
-                              check_time_namespace,
-                              check_v1_network_controllers};
+  constexpr std::array checks{check_loaded,         check_links,
+                              check_pins,           check_version,
+                              check_bindings,       check_pressure,
+                              check_maintenance,    check_creation,
+                              check_programs_above, check_programs_below,
+                              check_places,         check_later_connect_programs,
+                              check_strict_devices, check_cgroup_namespace,
+                              check_time_namespace, check_v1_network_controllers};
   Findings findings;
   for (const auto check : checks) check(examined, findings);
   return findings;
@@ -139,17 +136,13 @@ void prove(const Examined& examined, Health& health) {
   const Fd* configs = map_of(*examined.found, "drop_configs");
   const Fd* rules = map_of(*examined.found, "cgroup_rules");
   if (!examined.tree || !configs || !rules) return;
-  Result<CanaryReport> report =
+  Result<CanaryReport> sent =
       send_canary({examined.tree->directory(), examined.tree->fd(), configs->get(), rules->get()});
-  if (!report) {
-    health.findings.push_back({"canary-failed",
-                               Finding::Severity::Warning,
-                               "the self-test could not be made: " + report.error().message(),
-                               {}});
-  } else if (!report->enforcing) {
+  if (!sent) {
+    report(health.findings, "canary-failed", "the self-test could not be made: " + sent.error().message());
+  } else if (!sent->enforcing) {
     health.enforcing = false;
-    health.findings.push_back({"canary-passed", Finding::Severity::Problem,
-                               "attached, but not enforcing: " + report->why, "egress load; see the other findings"});
+    report(health.findings, "canary-passed", "attached, but not enforcing: " + sent->why);
   }
 }
 
@@ -178,6 +171,8 @@ std::string_view format(Finding::Severity severity) {
   return {};
 }
 
+std::span<const FindingKind> finding_kinds() { return catalogue::kinds; }
+
 Result<Health> health(const Instance& instance, bool with_canary) {
   Result<std::optional<FoundInstance>> found = find_instance(instance);
   if (!found) return std::move(found).error().in("status");
@@ -189,7 +184,7 @@ Result<Health> health(const Instance& instance, bool with_canary) {
   health.root = tree ? tree->directory() : instance.cgroup_root;
   health.rules = examined.rules;
   health.findings = run_checks(examined);
-  if (!tree) health.findings.push_back({"root", Finding::Severity::Problem, tree.error().message(), {}});
+  if (!tree) report(health.findings, "root", tree.error().message());
   if (!examined.found) return health;
   fill_from(examined, health);
   if (with_canary) prove(examined, health);

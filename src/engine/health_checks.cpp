@@ -2,22 +2,19 @@
 #include "engine/health_checks.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <sstream>
 
 #include "egress/strict.hpp"
+#include "sys/bpf_map.hpp"
 #include "sys/bpffs.hpp"
 #include "sys/clock.hpp"
-#include "sys/foreign_programs.hpp"
 #include "sys/kernel_release.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/mountinfo.hpp"
+#include "sys/program.hpp"
 
 namespace egress {
 namespace {
-
-using Severity = Finding::Severity;
 
 constexpr std::uint64_t second = 1'000'000'000;
 /// The sweep runs four times a second; a change of rules takes milliseconds.
@@ -25,29 +22,15 @@ constexpr std::uint64_t stuck_after = 10 * second;
 
 bool is_packet_hook(const Hook& hook) { return hook.group == HookGroup::Packets; }
 
-/// Hooks of a cgroup that are attached for this instance.
-std::vector<const Hook*> attached_hooks(const Examined& examined) {
-  std::vector<const Hook*> attached;
-  for (const Hook& hook : hooks) {
-    const bool there = examined.found && examined.found->attached(hook);
-    if (hook.kind == Hook::Kind::Cgroup && there) attached.push_back(&hook);
-  }
-  return attached;
-}
-
 }  // namespace
 
 void check_loaded(const Examined& examined, Findings& findings) {
   if (examined.found) return;
   Result<PinDirectory> directory = PinDirectory::open(examined.instance.pin_dir);
-  const bool pins = directory && directory->contains("rules");
-  if (pins) {
-    findings.push_back({"links-missing", Severity::Problem,
-                        "rules are there, but nothing is attached: the pins of the links were removed",
-                        "egress load attaches again and keeps the rules"});
+  if (directory && directory->contains("rules")) {
+    report(findings, "links-missing", "rules are there, but nothing is attached: the pins of the links were removed");
   } else {
-    findings.push_back(
-        {"not-loaded", Severity::Problem, "nothing is loaded for this pin directory and root", "egress load"});
+    report(findings, "not-loaded", "nothing is loaded for this pin directory and root");
   }
 }
 
@@ -58,60 +41,91 @@ void check_links(const Examined& examined, Findings& findings) {
     if (hook.kind == Hook::Kind::OnCall || examined.found->attached(hook)) continue;
     const bool dead = std::ranges::any_of(links, [&](const FoundLink& one) { return one.hook == &hook; });
     if (dead) {
-      findings.push_back({"link-detached", Severity::Problem,
-                          std::string(hook.program) + " was detached, or the enforced root was removed",
-                          "egress unload, then egress load"});
+      report(findings, "link-detached", std::string(hook.program) + " was detached, or the enforced root was removed");
     } else if (is_packet_hook(hook)) {
-      findings.push_back({"link-missing", Severity::Problem,
-                          std::string(hook.program) + " is not attached: its pin was removed or bpffs unmounted",
-                          "egress load attaches again and keeps the rules"});
+      report(findings, "link-missing",
+             std::string(hook.program) + " is not attached: its pin was removed or bpffs unmounted");
     }
   }
 }
+
+namespace {
+
+/// What is wrong with the pin of a map of the instance.
+enum class PinState { Good, Missing, Replaced };
+
+PinState state_of_pin(const PinDirectory& directory, const std::string& name, const Fd& used) {
+  Result<Fd> pin = directory.open_pin(name, PinDirectory::Access::Read);
+  if (!pin) return directory.contains(name) ? PinState::Replaced : PinState::Missing;
+  Result<MapInfo> pinned = map_info(pin->get());
+  Result<MapInfo> of_programs = map_info(used.get());
+  if (!of_programs) return PinState::Good;  // not to be told
+  return pinned && pinned->id == of_programs->id ? PinState::Good : PinState::Replaced;
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
+}
+
+/// Whoever changes rules writes into the pinned maps; packets are judged by those that the programs hold.
+void check_map_pins(const PinDirectory& directory, const FoundInstance& found, Findings& findings) {
+  std::vector<std::string> missing;
+  std::vector<std::string> replaced;
+  for (const auto& [name, fd] : found.maps) {
+    const PinState state = state_of_pin(directory, name, fd);
+    if (state == PinState::Missing) missing.push_back(name);
+    if (state == PinState::Replaced) replaced.push_back(name);
+  }
+  const std::string where = " in " + directory.path();
+  if (!missing.empty()) report(findings, "pins-missing", "no pin of " + join(missing) + where);
+  if (replaced.empty()) return;
+  report(findings, "pins-replaced",
+         "the pins of " + join(replaced) + where + " lead to other objects than those that judge packets");
+}
+
+}  // namespace
 
 void check_pins(const Examined& examined, Findings& findings) {
   const std::string& path = examined.instance.pin_dir;
   Result<PinDirectory> directory = PinDirectory::open(path);
   if (!directory && directory.error().kind == ErrorKind::Refused) {
-    findings.push_back({"pin-dir-unsafe", Severity::Problem, directory.error().message(),
-                        "whoever may write there can take the filter off: chown root, chmod 0700"});
+    report(findings, "pin-dir-unsafe", directory.error().message());
     return;
   }
   if (!examined.found) return;
   for (const FoundLink& one : examined.found->links) {
     if (directory && directory->contains(one.hook->pin)) continue;
-    findings.push_back({"pins-hidden", Severity::Warning,
-                        std::string(one.hook->program) + " is attached, but its pin in " + path + " cannot be seen",
-                        "take off what is mounted over it, or egress load pins it again"});
+    report(findings, "pins-hidden",
+           std::string(one.hook->program) + " is attached, but its pin in " + path + " cannot be seen");
     return;
   }
+  if (directory) check_map_pins(*directory, *examined.found, findings);
 }
 
 void check_version(const Examined& examined, Findings& findings) {
   if (!examined.found) return;
   const egress_meta& meta = examined.found->meta;
   if (meta.abi == EGRESS_ABI && meta.layout == layout_hash()) return;
-  findings.push_back({"other-version", Severity::Warning,
-                      "loaded by version " + std::string(meta.version) + ", whose maps this version does not know",
-                      "it keeps enforcing; use that version, or unload and load"});
+  report(findings, "other-version",
+         "loaded by version " + std::string(meta.version) + ", whose maps this version does not know");
 }
 
 void check_bindings(const Examined& examined, Findings& findings) {
   if (!examined.control || examined.control->bind_failed == 0) return;
-  findings.push_back({"bind-failed", Severity::Problem,
-                      std::to_string(examined.control->bind_failed) +
-                          " new cgroups could not be entered under the names that rules wait for: map full",
-                      "load with more rules (egress unload, egress load --max-rules N)"});
+  report(findings, "bind-failed",
+         std::to_string(examined.control->bind_failed) +
+             " new cgroups could not be entered under the names that rules wait for: map full");
 }
 
 void check_pressure(const Examined& examined, Findings& findings) {
   const RuleStates& rules = examined.rules;
   const std::size_t used = rules.live + rules.over;
   if (rules.capacity == 0 || used * 10 < rules.capacity * 8) return;
-  const bool high = used * 10 >= rules.capacity * 9;
-  findings.push_back({high ? "rules-90" : "rules-80", high ? Severity::Warning : Severity::Note,
-                      "rule table is filling up (" + std::to_string(used) + "/" + std::to_string(rules.capacity) + ")",
-                      "remove rules, or load with more"});
+  const Code code = used * 10 >= rules.capacity * 9 ? Code("rules-90") : Code("rules-80");
+  report(findings, code,
+         "rule table is filling up (" + std::to_string(used) + "/" + std::to_string(rules.capacity) + ")");
 }
 
 void check_maintenance(const Examined& examined, Findings& findings) {
@@ -120,66 +134,37 @@ void check_maintenance(const Examined& examined, Findings& findings) {
   const bool library = control.maintenance == EGRESS_MAINTENANCE_LIBRARY;
   const std::uint64_t since = library ? control.lease_until : control.swept_at;
   if (control.maintenance != EGRESS_MAINTENANCE_FREE && since + stuck_after < examined.now) {
-    findings.push_back({"maintenance-stuck", Severity::Warning,
-                        library ? "a change of rules was broken off" : "a sweep did not come to its end",
-                        "the next change repairs it, for example: egress load"});
+    report(findings, "maintenance-stuck",
+           library ? "a change of rules was broken off" : "a sweep did not come to its end");
   }
   if (control.swept_at != 0 && control.swept_at + stuck_after < examined.now) {
-    findings.push_back({"sweep-late", Severity::Warning,
-                        "the sweep timer does not run: rules that are over stay listed",
-                        "egress load starts it again"});
+    report(findings, "sweep-late", "the sweep timer does not run: rules that are over stay listed");
   }
 }
 
-void check_detachable_programs(const Examined& examined, Findings& findings) {
-  if (!examined.tree) return;
+void check_misses(std::uint64_t misses, Findings& findings) {
+  if (misses == 0) return;
+  report(findings, "creation-missed",
+         std::to_string(misses) +
+             " sockets were made without being judged, as this kernel interrupts a judgement for another");
+}
+
+void check_creation(const Examined& examined, Findings& findings) {
+  if (!examined.found) return;
+  const FoundLink* link = nullptr;
   for (const Hook& hook : hooks) {
-    if (hook.kind != Hook::Kind::Cgroup) continue;
-    Result<std::vector<Attachments>> all = attachments_up_from(examined.tree->fd(), hook.attach_type);
-    if (!all) continue;
-    for (const Attachments& there : *all) {
-      // BPF_F_ALLOW_MULTI keeps others from it; links have it always.
-      if (there.flags & BPF_F_ALLOW_MULTI) continue;
-      findings.push_back({"foreign-detachable", Severity::Warning,
-                          describe_program(there.program_ids.front()) + " on " + there.directory +
-                              " was attached without BPF_F_ALLOW_MULTI: any user may take it off (kernels 6.1 to 6.18)",
-                          "have its owner attach it by a link"});
-    }
+    if (hook.group == HookGroup::Creation) link = examined.found->attached(hook);
   }
-}
-
-namespace {
-
-/// Programs that run after ours at this hook: later ones on the root and all on its ancestors.
-std::vector<std::uint32_t> programs_after(const std::vector<Attachments>& all, const std::string& root,
-                                          std::uint32_t ours) {
-  std::vector<std::uint32_t> after;
-  for (const Attachments& there : all) {
-    auto from = there.program_ids.begin();
-    if (there.directory == root) {
-      const auto own = std::ranges::find(there.program_ids, ours);
-      from = own == there.program_ids.end() ? own : own + 1;
-    }
-    after.insert(after.end(), from, there.program_ids.end());
+  if (!link) {
+    if (examined.rules.refusing_sockets == 0) return;
+    report(findings, "creation-open",
+           std::to_string(examined.rules.refusing_sockets) +
+               " rules refuse packet sockets, but nothing that could refuse them is attached");
+    return;
   }
-  return after;
-}
-
-}  // namespace
-
-void check_later_connect_programs(const Examined& examined, Findings& findings) {
-  if (!examined.tree || !examined.found) return;
-  for (const Hook* hook : attached_hooks(examined)) {
-    if (hook->group != HookGroup::Sockets) continue;
-    Result<std::vector<Attachments>> all = attachments_up_from(examined.tree->fd(), hook->attach_type);
-    if (!all) continue;
-    const std::uint32_t ours = examined.found->attached(*hook)->info.program_id;
-    for (const std::uint32_t id : programs_after(*all, examined.tree->directory(), ours)) {
-      findings.push_back({"foreign-after-ours", Severity::Note,
-                          describe_program(id) + " runs after " + hook->program + " and may let a refused call through",
-                          "its packets are dropped all the same"});
-    }
-  }
+  Result<Program> program = Program::open_id(link->info.program_id);
+  Result<ProgramInfo> info = program ? program->info() : Error{};
+  if (info) check_misses(info->recursion_misses, findings);
 }
 
 void check_strict_devices(const Examined& examined, Findings& findings) {
@@ -187,33 +172,26 @@ void check_strict_devices(const Examined& examined, Findings& findings) {
   Result<std::vector<StrictDevice>> devices = strict_status(examined.instance);
   if (!devices) return;  // other findings say why
   for (const StrictDevice& device : *devices) {
-    const std::string layer(format(device.layer));
     if (!device.attached()) {
-      findings.push_back({"strict-lost", Severity::Problem,
-                          "the " + layer + " layer of device " + device.name +
-                              " is gone: the device was made anew, or "
-                              "somebody took it off",
-                          "egress strict on again"});
+      report(findings, "strict-lost",
+             "the " + std::string(format(device.layer)) + " layer of device " + device.name +
+                 " is gone: the device was made anew, or somebody took it off");
     } else if (!device.first) {
-      findings.push_back({"strict-not-first", Severity::Warning,
-                          "programs of others run before ours on device " + device.name + " and may let frames pass",
-                          "egress strict off, then on: the last to come is the first"});
+      report(findings, "strict-not-first",
+             "programs of others run before ours on device " + device.name + " and may let frames pass");
     }
   }
 }
 
 void check_cgroup_namespace(const Examined&, Findings& findings) {
   if (in_initial_cgroup_namespace()) return;
-  findings.push_back({"cgroup-namespace", Severity::Problem,
-                      "run inside a cgroup namespace: its root is not the root of the host",
-                      "run it on the host, or name a subtree with --cgroup-root"});
+  report(findings, "cgroup-namespace", "run inside a cgroup namespace: its root is not the root of the host");
 }
 
 void check_time_namespace(const Examined&, Findings& findings) {
   if (in_initial_time_namespace()) return;
-  findings.push_back({"time-namespace", Severity::Warning,
-                      "run inside a time namespace: deadlines are asked from the kernel, not from its clock",
-                      "run it on the host if deadlines look wrong"});
+  report(findings, "time-namespace",
+         "run inside a time namespace: deadlines are asked from the kernel, not from its clock");
 }
 
 bool has_v1_network_controller(std::string_view proc_cgroups) {
@@ -228,25 +206,46 @@ bool has_v1_network_controller(std::string_view proc_cgroups) {
   return false;
 }
 
-void check_v1_network_controllers(const Examined&, Findings& findings) {
-  if (!kernel_older_than(5, 15)) return;
-  Result<std::string> text = read_proc_file("/proc/cgroups");
-  if (!text || !has_v1_network_controller(*text)) return;
-  findings.push_back(
-      {"v1-network-controllers", Severity::Problem,
-       "net_cls or net_prio is mounted: on kernels before 5.15 the first process that joins a group there "
-       "ends the filtering of new sockets everywhere",
-       "unmount net_cls and net_prio, or use kernel 5.15"});
+bool loses_sockets(std::string_view release, std::string_view proc_cgroups) {
+  return release_older_than(release, 5, 15) && has_v1_network_controller(proc_cgroups);
 }
 
+void check_v1_network_controllers(const Examined&, Findings& findings) {
+  Result<std::string> text = read_proc_file("/proc/cgroups");
+  if (!text || !loses_sockets(kernel_release(), *text)) return;
+  report(findings, "v1-network-controllers",
+         "net_cls or net_prio is mounted: on kernels before 5.15 the first process that joins a group there "
+         "ends the filtering of new sockets everywhere");
+}
+
+namespace {
+
+Code code_of(HookGroup group) {
+  switch (group) {
+    case HookGroup::Packets:
+      return "no-packets";
+    case HookGroup::Sockets:
+      return "no-sockets";
+    case HookGroup::Names:
+      return "no-names";
+    case HookGroup::Sweep:
+      return "no-sweep";
+    case HookGroup::Clock:
+      return "no-clock";
+    case HookGroup::Creation:
+      return "no-creation";
+  }
+  return "no-packets";
+}
+
+}  // namespace
+
 void check_features(const std::vector<Feature>& features, Findings& findings) {
-  for (const Feature& feature : features) {
-    if (feature.present) continue;
-    const bool packets = feature.name == name_of(HookGroup::Packets);
-    findings.push_back(
-        {"no-" + feature.name, packets ? Severity::Problem : Severity::Warning,
-         "the part `" + feature.name + "` does not run" + (feature.why.empty() ? "" : ": " + feature.why),
-         "egress load says what this kernel refused"});
+  for (const HookGroup group : hook_groups) {
+    const auto feature = std::ranges::find(features, name_of(group), &Feature::name);
+    if (feature == features.end() || feature->present) continue;
+    report(findings, code_of(group),
+           "the part `" + feature->name + "` does not run" + (feature->why.empty() ? "" : ": " + feature->why));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "egress/health.hpp"
+#include "engine/finding_kinds.hpp"
 #include "sys/cgroup.hpp"
 #include "sys/kernel_ids.hpp"
 
@@ -20,8 +21,6 @@ struct Examined {
   std::uint64_t now = 0;  ///< boot clock, nanoseconds
 };
 
-using Findings = std::vector<Finding>;
-
 // Of the instance.
 void check_loaded(const Examined& examined, Findings& findings);
 void check_links(const Examined& examined, Findings& findings);
@@ -30,9 +29,12 @@ void check_version(const Examined& examined, Findings& findings);
 void check_bindings(const Examined& examined, Findings& findings);
 void check_pressure(const Examined& examined, Findings& findings);
 void check_maintenance(const Examined& examined, Findings& findings);
+void check_creation(const Examined& examined, Findings& findings);
 
 // Of what others attached.
-void check_detachable_programs(const Examined& examined, Findings& findings);
+void check_programs_above(const Examined& examined, Findings& findings);
+void check_programs_below(const Examined& examined, Findings& findings);
+void check_places(const Examined& examined, Findings& findings);
 void check_later_connect_programs(const Examined& examined, Findings& findings);
 
 // Of the machine and the caller.
@@ -41,10 +43,16 @@ void check_cgroup_namespace(const Examined& examined, Findings& findings);
 void check_time_namespace(const Examined& examined, Findings& findings);
 void check_v1_network_controllers(const Examined& examined, Findings& findings);
 
+/// Sockets that the kernel let be made while another was judged on the same CPU.
+void check_misses(std::uint64_t misses, Findings& findings);
+
 /// Missing parts of the datapath.
 void check_features(const std::vector<Feature>& features, Findings& findings);
 
 /// Whether /proc/cgroups says that net_cls or net_prio is mounted as a v1 hierarchy.
 [[nodiscard]] bool has_v1_network_controller(std::string_view proc_cgroups);
+
+/// Whether this kernel forgets the cgroup of sockets once a process joins a group of such a hierarchy (failure A6).
+[[nodiscard]] bool loses_sockets(std::string_view release, std::string_view proc_cgroups);
 
 }  // namespace egress

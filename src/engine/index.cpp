@@ -217,6 +217,11 @@ void SetSummary::include_shape(egress_list list, const egress_shape& shape) {
   if (at == shapes.end() || comes_before(shape, *at)) shapes.insert(at, shape);
 }
 
+void SetSummary::include_refusing(const egress_shape& rule) {
+  const auto at = std::ranges::lower_bound(refusing, rule.rule, {}, &egress_shape::rule);
+  if (at == refusing.end() || at->rule != rule.rule) refusing.insert(at, rule);
+}
+
 Result<void> SetSummary::include(const egress_rule& rule) {
   auto places = chains_of(rule);
   if (!places) return std::move(places).error();
@@ -233,6 +238,7 @@ Result<void> SetSummary::include(const egress_rule& rule) {
   } else {
     decides_until = std::max(decides_until, static_cast<std::uint64_t>(rule.expires_at));
   }
+  if (rule.flags & EGRESS_RULE_NO_PACKET_SOCKETS) include_refusing({0, 0, 0, rule.id});
   ++rules;
   return {};
 }
@@ -253,6 +259,7 @@ RunSpace::RunSpace(Tables& tables) : size_(static_cast<std::uint32_t>(tables.sha
     for (const egress_run& run : set.lists) {
       if (run.count != 0) used_[run.first] = run.count;
     }
+    if (set.refusing.count != 0) used_[set.refusing.first] = set.refusing.count;
   }
 }
 
@@ -285,8 +292,9 @@ std::vector<egress_shape> read_list(Tables& tables, const egress_run& run) {
 }
 
 bool same_shapes(std::span<const egress_shape> a, std::span<const egress_shape> b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const egress_shape& x, const egress_shape& y) { return x.kind == y.kind && x.plen == y.plen; });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const egress_shape& x, const egress_shape& y) {
+    return x.kind == y.kind && x.plen == y.plen && x.rule == y.rule;
+  });
 }
 
 bool write_list(Tables& tables, RunSpace& space, egress_run& run, std::span<const egress_shape> shapes) {
@@ -306,6 +314,17 @@ Result<void> check_steps(std::span<const egress_rule> rules) {
     for (const ChainPlace& place : *places) {
       if ((place.key.set_kind & (EGRESS_KIND_RANGE | EGRESS_KIND_MARK)) != 0) ++chains[place.key];
     }
+  }
+  const auto refusing = std::ranges::count_if(
+      rules, [](const egress_rule& rule) { return (rule.flags & EGRESS_RULE_NO_PACKET_SOCKETS) != 0; });
+  if (refusing > EGRESS_REFUSING_MAX) {
+    return Error{ErrorKind::Failed,
+                 "",
+                 "",
+                 std::to_string(refusing) + " rules that refuse packet sockets; " +
+                     std::to_string(EGRESS_REFUSING_MAX) + " fit into one policy of one subject",
+                 "one of them does, as long as it lives",
+                 0};
   }
   // A packet meets at most the longest chain of each shape.
   std::map<std::pair<unsigned, unsigned>, std::size_t> longest;

@@ -37,12 +37,14 @@ struct ChainPlace {
 /// What the head of a set says about its rules.
 struct SetSummary {
   std::array<std::vector<egress_shape>, EGRESS_LISTS> lists;  ///< most specific first, each shape once
+  std::vector<egress_shape> refusing;                         ///< by id
   std::uint64_t decides_until = 0;
   bool audit = false;
   std::size_t rules = 0;
 
   [[nodiscard]] Result<void> include(const egress_rule& rule);
   void include_shape(egress_list list, const egress_shape& shape);
+  void include_refusing(const egress_shape& rule);
 };
 
 /// Summaries of the sets of all rules but those named.
@@ -68,14 +70,14 @@ class RunSpace {
 /// The shapes of a list as they stand.
 [[nodiscard]] std::vector<egress_shape> read_list(Tables& tables, const egress_run& run);
 
-/// Whether both lists name the same shapes in the same order.
+/// Whether both lists name the same shapes, or rules, in the same order.
 [[nodiscard]] bool same_shapes(std::span<const egress_shape> a, std::span<const egress_shape> b);
 
 /// Writes a list into new room and makes it the set's by one store. False if there is no room.
 [[nodiscard]] bool write_list(Tables& tables, RunSpace& space, egress_run& run, std::span<const egress_shape> shapes);
 
-/// Refuses a set that a packet could not walk within EGRESS_SHAPES_MAX and EGRESS_STEPS_MAX: `rules` are all
-/// its rules, those to come included.
+/// Refuses a set that could not be walked within EGRESS_SHAPES_MAX, EGRESS_STEPS_MAX and EGRESS_REFUSING_MAX: `rules`
+/// are all its rules, those to come included.
 [[nodiscard]] Result<void> check_steps(std::span<const egress_rule> rules);
 
 }  // namespace egress

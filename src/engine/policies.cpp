@@ -51,6 +51,7 @@ void try_default_deny(Policy& policy) {
   denying.lifetime = closing->lifetime;
   denying.reason = closing->reason;
   denying.include_nd = closing->include_nd;
+  denying.no_packet_sockets = closing->no_packet_sockets;
   for (const bool loopback : {true, false}) {
     denying.loopback = loopback;
     denying.rules = policy.rules;
@@ -80,7 +81,8 @@ Policy policy_of(const OwnSet& set, BootTime now) {
 
 bool alike(const Policy& a, const Policy& b) {
   return a.default_deny == b.default_deny && a.lifetime == b.lifetime && a.reason == b.reason &&
-         a.loopback == b.loopback && a.include_nd == b.include_nd && same_rules(a.rules, b.rules);
+         a.loopback == b.loopback && a.include_nd == b.include_nd && a.no_packet_sockets == b.no_packet_sockets &&
+         same_rules(a.rules, b.rules);
 }
 
 /// NAME, or NAME-2, NAME-3, … whichever is free; shortened to what a policy's name may have.

@@ -107,6 +107,7 @@ Result<std::uint32_t> Sets::ensure(const SetName& name) {
   tables_.store(set.anchor, **anchor);
   tables_.store(set.policy, *policy);
   for (egress_run& run : set.lists) store_run(tables_, run, {0, 0});
+  store_run(tables_, set.refusing, {0, 0});
   tables_.store(set.decides_until, 0ull);
   tables_.store(set.flags, EGRESS_SET_USED | (is_only(name.subject) ? EGRESS_SET_ONLY : 0u));
   const auto before = of_anchor(**anchor);

@@ -45,6 +45,15 @@ Result<void> check_subject(const World& world, const Subject& subject) {
   return {};
 }
 
+Error no_room_in_index() {
+  return Error{ErrorKind::Failed,
+               "",
+               "index of rules",
+               "no room for more prefix lengths and kinds of port",
+               "unload, then load with a larger size: egress load --max-rules N",
+               0};
+}
+
 Result<void> check_room(Tables& tables, std::size_t wanted) {
   const auto rules = tables.rules();
   const auto used = static_cast<std::size_t>(
@@ -206,14 +215,15 @@ Result<void> Transaction::write_heads() {
       for (const egress_shape& shape : present) summary.include_shape(static_cast<egress_list>(list), shape);
       if (same_shapes(present, summary.lists[list])) continue;
       replaced_runs_ |= !present.empty();
-      if (!write_list(tables_, space, set.lists[list], summary.lists[list])) {
-        return Error{ErrorKind::Failed,
-                     "",
-                     "index of rules",
-                     "no room for more prefix lengths and kinds of port",
-                     "unload, then load with a larger size: egress load --max-rules N",
-                     0};
-      }
+      if (!write_list(tables_, space, set.lists[list], summary.lists[list])) return no_room_in_index();
+    }
+    const auto refusing = read_list(tables_, set.refusing);
+    for (const egress_shape& rule : refusing) {
+      if (slot_of(tables_, rule.rule).id == rule.rule) summary.include_refusing(rule);
+    }
+    if (!same_shapes(refusing, summary.refusing)) {
+      replaced_runs_ |= !refusing.empty();
+      if (!write_list(tables_, space, set.refusing, summary.refusing)) return no_room_in_index();
     }
     if (summary.audit) tables_.store(set.flags, set.flags | EGRESS_SET_AUDIT);
     raise_decides_until(index, summary.decides_until);

@@ -16,9 +16,6 @@
 namespace egress {
 namespace {
 
-/// The kernel runs at most 64 programs per cgroup and hook (BPF_CGROUP_MAX_PROGS).
-constexpr std::size_t programs_per_cgroup = 64;
-
 std::string path_of_fd(int fd) {
   std::array<char, 4096> buffer{};
   const std::string link = "/proc/self/fd/" + std::to_string(fd);

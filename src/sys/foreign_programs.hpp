@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,9 @@
 #include "egress/error.hpp"
 
 namespace egress {
+
+/// What the kernel takes at one hook of a cgroup (BPF_CGROUP_MAX_PROGS).
+inline constexpr std::size_t programs_per_cgroup = 64;
 
 /// The programs attached to one cgroup at one hook, in the order in which they run.
 struct Attachments {

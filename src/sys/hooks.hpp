@@ -11,10 +11,10 @@
 namespace egress {
 
 /// Parts of the object that are loaded or left out together. All but Packets are optional.
-enum class HookGroup : std::uint8_t { Packets, Sockets, Names, Sweep, Clock };
+enum class HookGroup : std::uint8_t { Packets, Sockets, Names, Sweep, Clock, Creation };
 
-inline constexpr std::array hook_groups{HookGroup::Packets, HookGroup::Sockets, HookGroup::Names, HookGroup::Sweep,
-                                        HookGroup::Clock};
+inline constexpr std::array hook_groups{HookGroup::Packets, HookGroup::Sockets, HookGroup::Names,
+                                        HookGroup::Sweep,   HookGroup::Clock,   HookGroup::Creation};
 
 [[nodiscard]] constexpr std::string_view name_of(HookGroup group) {
   switch (group) {
@@ -28,6 +28,8 @@ inline constexpr std::array hook_groups{HookGroup::Packets, HookGroup::Sockets, 
       return "sweep";
     case HookGroup::Clock:
       return "clock";
+    case HookGroup::Creation:
+      return "creation";
   }
   return {};
 }
@@ -40,7 +42,7 @@ struct Hook {
   const char* pin;  ///< of the link, or of the program if it runs on call
   Kind kind;
   HookGroup group;
-  std::uint32_t attach_type;  ///< of cgroup hooks
+  std::uint32_t attach_type;
 };
 
 /// In the order of attaching: names are bound before the first packet is judged.
@@ -52,6 +54,7 @@ inline constexpr std::array hooks{
     Hook{"egress_connect6", "link_connect6", Hook::Kind::Cgroup, HookGroup::Sockets, BPF_CGROUP_INET6_CONNECT},
     Hook{"egress_sendmsg4", "link_sendmsg4", Hook::Kind::Cgroup, HookGroup::Sockets, BPF_CGROUP_UDP4_SENDMSG},
     Hook{"egress_sendmsg6", "link_sendmsg6", Hook::Kind::Cgroup, HookGroup::Sockets, BPF_CGROUP_UDP6_SENDMSG},
+    Hook{"egress_socket", "link_socket", Hook::Kind::Tracing, HookGroup::Creation, BPF_MODIFY_RETURN},
     Hook{"egress_arm", "egress_arm", Hook::Kind::OnCall, HookGroup::Sweep, 0},
     Hook{"egress_clock", "egress_clock", Hook::Kind::OnCall, HookGroup::Clock, 0},
 };

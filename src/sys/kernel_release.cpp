@@ -17,9 +17,9 @@ bool release_older_than(std::string_view release, unsigned major, unsigned minor
   return is_major < major || (is_major == major && is_minor < minor);
 }
 
-bool kernel_older_than(unsigned major, unsigned minor) {
+std::string kernel_release() {
   utsname name{};
-  return ::uname(&name) == 0 && release_older_than(name.release, major, minor);
+  return ::uname(&name) == 0 ? name.release : std::string();
 }
 
 }  // namespace egress

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace egress {
 
-/// Whether this kernel is older than `major.minor`. Only for behaviour that no probe can show: what loads is
-/// found out by loading. A release that cannot be read is not older.
-[[nodiscard]] bool kernel_older_than(unsigned major, unsigned minor);
+/// The release of this kernel: "6.1.0-13-amd64".
+[[nodiscard]] std::string kernel_release();
 
-/// The same for a release string: "6.1.0-13-amd64".
+/// Whether a release is older than `major.minor`. Only for behaviour that no probe can show: what loads is
+/// found out by loading. A release that cannot be read is not older.
 [[nodiscard]] bool release_older_than(std::string_view release, unsigned major, unsigned minor);
 
 }  // namespace egress

@@ -273,7 +273,8 @@ class Loading {
     Result<Link> link = Link::attach_tracing(program);
     if (link) return pins_.attach(std::move(*link), hook.pin);
     const int code = link.error().code;
-    if (code != EOPNOTSUPP && code != ENOENT && code != EINVAL) return std::move(link).error();
+    const bool refused = code == EOPNOTSUPP || code == ENOENT || code == EINVAL;
+    if (!refused && hook.group != HookGroup::Creation) return std::move(link).error();
     object.mark_missing(hook.group, link.error().cause);
     return {};
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "sys/object.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <array>
@@ -55,6 +56,16 @@ Error load_error(int code, const std::string& log) {
 
 }  // namespace
 
+/// A kernel that is set up so says it before it looks at what it is given, here a type for a function.
+bool forbids_functions() {
+  const std::array code{
+      bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+      bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_MODIFY_RETURN, .attach_btf_id = 1);
+  const Fd program(bpf_prog_load(BPF_PROG_TYPE_TRACING, "egress_probe", "GPL", code.data(), code.size(), &options));
+  return !program.valid() && errno == EPERM;
+}
+
 /// Loads all groups, or those that this kernel takes.
 class ObjectLoading {
  public:
@@ -63,15 +74,32 @@ class ObjectLoading {
   }
 
   Result<Object> run() {
-    Groups all;
-    all.fill(true);
-    Result<Object::Skeleton> skeleton = attempt(all);
+    Result<Object::Skeleton> skeleton = Error{};
+    if (forbids_functions()) {
+      skeleton = without_creation("Operation not permitted: this kernel lets nobody attach programs to functions");
+    } else {
+      Groups all;
+      all.fill(true);
+      skeleton = attempt(all);
+      if (!skeleton) skeleton = without_creation(skeleton.error().cause);
+    }
     if (!skeleton) skeleton = without_what_is_refused();
     if (!skeleton) return std::move(skeleton).error();
     return Object(*std::move(skeleton), std::move(features_));
   }
 
  private:
+  /// What new kernels refuse too, where programs may not be attached to functions. Its program is the first of the
+  /// object, so that this costs no verification.
+  Result<Object::Skeleton> without_creation(const std::string& why) {
+    Groups most;
+    most.fill(true);
+    most[index_of(HookGroup::Creation)] = false;
+    Result<Object::Skeleton> skeleton = attempt(most);
+    if (skeleton) features_[index_of(HookGroup::Creation)] = {std::string(name_of(HookGroup::Creation)), false, why};
+    return skeleton;
+  }
+
   /// The packet hook, with each group that loads when it is alone: to verify the packet hook takes the longest.
   Result<Object::Skeleton> without_what_is_refused() {
     Groups taken{};

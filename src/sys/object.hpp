@@ -60,4 +60,7 @@ class Object {
   std::vector<Feature> features_;
 };
 
+/// Whether programs may be attached to no function at all here (fentry, fmod_ret, BPF LSM), whoever asks.
+[[nodiscard]] bool forbids_functions();
+
 }  // namespace egress

@@ -80,7 +80,7 @@ Result<void> require_kernel_btf() {
 
 std::string memlock_hint() {
   rlimit limit{};
-  if (!kernel_older_than(5, 11) || ::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return {};
+  if (!release_older_than(kernel_release(), 5, 11) || ::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return {};
   if (limit.rlim_cur == RLIM_INFINITY) return {};
   return "this kernel charges maps to the locked-memory limit, now " + std::to_string(limit.rlim_cur) +
          " bytes: raise it (ulimit -l unlimited) or load with fewer rules";

@@ -40,7 +40,7 @@ Result<ProgramInfo> program_info(int program_fd) {
   Result<bpf_prog_info> filled = query(program_fd, map_ids);
   if (!filled) return std::move(filled).error();
   if (filled->nr_map_ids < map_ids.size()) map_ids.resize(filled->nr_map_ids);
-  return ProgramInfo{filled->id, filled->type, filled->name, std::move(map_ids)};
+  return ProgramInfo{filled->id, filled->type, filled->name, std::move(map_ids), filled->recursion_misses};
 }
 
 Result<void> run_program(int program_fd) {

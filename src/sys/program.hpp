@@ -16,6 +16,7 @@ struct ProgramInfo {
   std::uint32_t type = 0;  ///< enum bpf_prog_type
   std::string name;        ///< at most 15 bytes
   std::vector<std::uint32_t> map_ids;
+  std::uint64_t recursion_misses = 0;  ///< runs left out because another was under way on the same CPU (kernel 5.12)
 };
 
 /// Owns a descriptor of one loaded program. The program lives as long as a descriptor, pin or link does.

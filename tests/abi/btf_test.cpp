@@ -77,7 +77,7 @@ std::vector<Layout> layouts() {
       {"egress_shape",
        sizeof(egress_shape),
        {MEMBER(egress_shape, kind), MEMBER(egress_shape, plen), MEMBER(egress_shape, zero),
-        MEMBER(egress_shape, zero2)}},
+        MEMBER(egress_shape, rule)}},
       {"egress_set",
        sizeof(egress_set),
        {MEMBER(egress_set, flags), MEMBER(egress_set, next), MEMBER(egress_set, anchor), MEMBER(egress_set, policy),

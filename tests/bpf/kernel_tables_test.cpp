@@ -2,6 +2,7 @@
 #include "sys/kernel_tables.hpp"
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -151,7 +152,8 @@ TEST_F(KernelTablesTest, RefusesAMapOfAnotherTypeOrSize) {
 
 TEST_F(KernelTablesTest, RefusesAnotherAbiLayoutOrMaker) {
   const std::vector<std::pair<void (*)(egress_meta&), std::string>> spoils{
-      {[](egress_meta& meta) { meta.abi = EGRESS_ABI + 1; }, "ABI 4 instead of 3"},
+      {[](egress_meta& meta) { meta.abi = EGRESS_ABI + 1; },
+       fmt::format("ABI {} instead of {}", EGRESS_ABI + 1, EGRESS_ABI)},
       {[](egress_meta& meta) { meta.layout ^= 1; }, "another layout"},
       {[](egress_meta& meta) { meta.magic = 0; }, "does not say that egress made it"},
   };

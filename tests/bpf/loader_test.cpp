@@ -47,10 +47,12 @@ Fd pass_program(bpf_prog_type type, bpf_attach_type attach_type) {
   return Fd(bpf_prog_load(type, "foreign", "GPL", code, 2, &options));
 }
 
-/// Whether this kernel has taken the group. Only what runs on call may be lacking.
+/// Whether this kernel has taken the group. Only what runs on call may be lacking, and what is attached to functions.
 bool has(const Loaded& loaded, HookGroup group) {
   const auto at = std::ranges::find(loaded.features, name_of(group), &Feature::name);
-  return at == loaded.features.end() || at->present || (group != HookGroup::Sweep && group != HookGroup::Clock);
+  const bool may_lack = group == HookGroup::Creation && forbids_functions();
+  return at == loaded.features.end() || at->present ||
+         (!may_lack && group != HookGroup::Sweep && group != HookGroup::Clock);
 }
 
 TEST(Loader, AttachesEveryCgroupHookAtTheRootAndPinsItsLink) {

@@ -275,30 +275,45 @@ TEST_F(Sockets, E12AMigratingConnectionIsJudgedByTheAddressOfEachPacket) {
   EXPECT_EQ(lab().peer().datagrams(permitted).packets, 6U);
 }
 
+enum class Headers { V4, V6, V6WithOptions };
+
 /// Bytes of one connection; the device does not segment, so the peer counts what a wire would carry.
-class LongStream : public Sockets, public ::testing::WithParamInterface<bool> {};
+class LongStream : public Sockets, public ::testing::WithParamInterface<Headers> {};
+
+/// Destination options in every packet of the socket.
+int add_ipv6_options(int socket, const SocketAddress& /*to*/) {
+  const unsigned char padding[8] = {0, 0, 1, 4};  // one PadN, as long as Linux takes
+  return setsockopt(socket, IPPROTO_IPV6, IPV6_DSTOPTS, padding, sizeof(padding)) == 0 ? 0 : errno;
+}
 
 // F3: the hook is called once for many segments.
 TEST_P(LongStream, F3IsCountedSegmentBySegmentAsOnTheWire) {
-  const Endpoint to{GetParam() ? "2001:db8:bad::1" : "203.0.113.7", port};
+  const Endpoint to{GetParam() == Headers::V4 ? "203.0.113.7" : "2001:db8:bad::1", port};
   const Actor actor = lab().actor("/a");
   const std::uint32_t id = add("audit cgroup /a to " + to.address);
   const SocketHandle socket = actor.tcp(to);
+  const bool with_options = GetParam() == Headers::V6WithOptions;
+  ASSERT_EQ(with_options ? actor.perform(socket, to, add_ipv6_options) : 0, 0);
   ASSERT_EQ(actor.connect(socket, to), 0);
   constexpr std::size_t size = 60'000;
   constexpr int sends = 40;
   for (int i = 0; i < sends; ++i) ASSERT_EQ(actor.send(socket, size), 0);
   ASSERT_TRUE(lab().peer().wait_for_stream(port, size * sends, 20s));
   lab().settle();
-  const Arrived wire = lab().peer().arrived({to.address, port, IPPROTO_TCP, {}});
+  const Arrived wire = with_options ? lab().peer().arrived({to.address, {}, IPPROTO_DSTOPTS, {}})
+                                    : lab().peer().arrived({to.address, port, IPPROTO_TCP, {}});
   EXPECT_GT(wire.packets, size * sends / 1460);
   const Counted rule = counted(id);
   EXPECT_EQ((Arrived{rule.packets, rule.bytes}), wire);
   EXPECT_EQ(read_stats(lab().pin_dir()).packets_processed, wire.packets);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, LongStream, ::testing::Bool(),
-                         [](const auto& tested) { return tested.param ? "V6" : "V4"; });
+INSTANTIATE_TEST_SUITE_P(Families, LongStream, ::testing::Values(Headers::V4, Headers::V6, Headers::V6WithOptions),
+                         [](const auto& tested) {
+                           return tested.param == Headers::V4   ? "V4"
+                                  : tested.param == Headers::V6 ? "V6"
+                                                                : "V6WithOptions";
+                         });
 
 }  // namespace
 }  // namespace egress::test

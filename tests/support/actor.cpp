@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "support/actor.hpp"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,12 +41,20 @@ Order order_to(Verb verb, SocketHandle socket, const Endpoint& to) {
 constexpr SocketHandle no_socket{-1};
 
 /// Runs one action instead of the tests when the program is started as `NAME --act udp ADDRESS PORT`:
-/// what `egress run` starts. Prints the errno, as its very first act after the send.
+/// what `egress run` starts. Prints the errno, as its very first act after the send. `packet` opens a packet socket.
 [[gnu::constructor]] void act_from_command_line(int count, char** arguments, char** /*environment*/) {
   if (count != 5 || std::string(arguments[1]) != "--act") return;
   const Endpoint to{arguments[3], static_cast<std::uint16_t>(std::strtoul(arguments[4], nullptr, 10))};
   Order order = order_to(std::string(arguments[2]) == "tcp" ? Verb::TryTcp : Verb::TryUdp, no_socket, to);
   order.bound_ms = 400;
+  if (std::string(arguments[2]) == "packet") {
+    order.verb = Verb::Open;
+    order.family = AF_PACKET;
+    order.type = SOCK_RAW;
+    const int opened = obey(order).error;  // a descriptor, or a negative errno
+    dprintf(STDOUT_FILENO, "%d\n", opened < 0 ? -opened : 0);
+    _exit(0);
+  }
   dprintf(STDOUT_FILENO, "%d\n", obey(order).error);
   _exit(0);
 }
@@ -141,6 +150,14 @@ int Actor::try_tcp(const Endpoint& to, std::chrono::milliseconds bound) const {
 int Actor::perform(SocketHandle socket, const Endpoint& to, Act act) const {
   Order order = order_to(Verb::Perform, socket, to);
   order.act = act;
+  return channel_.call<Report>(order).error;
+}
+
+int Actor::judge_socket(const std::string& program_pin, int family, int type) const {
+  Order order = order_on(Verb::JudgeSocket, no_socket);
+  put_path(order.path, program_pin);
+  order.family = family;
+  order.type = type;
   return channel_.call<Report>(order).error;
 }
 

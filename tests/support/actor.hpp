@@ -68,6 +68,9 @@ class Actor {
   /// `socket` may be none (SocketHandle{-1}).
   [[nodiscard]] int perform(SocketHandle socket, const Endpoint& to, Act act) const;
 
+  /// What a pinned program (tests/net/creation.bpf.c) says of a socket that the actor would make: 0 or an errno.
+  [[nodiscard]] int judge_socket(const std::string& program_pin, int family, int type) const;
+
   /// Moves the actor; its sockets stay with the cgroup they were made in.
   [[nodiscard]] int enter(const std::string& cgroup_directory) const;
   /// Makes a directory as the actor's user.

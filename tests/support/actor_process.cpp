@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The process behind Actor.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -114,6 +115,17 @@ int segment(const Order& order) {
   return result_of(setsockopt(order.socket, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)));
 }
 
+/// In this process, as its own system call would.
+int judge_socket(const Order& order) {
+  const int program = bpf_obj_get(order.path.data());
+  if (program < 0) return errno;
+  const std::uint64_t socket[] = {static_cast<std::uint64_t>(order.family), static_cast<std::uint64_t>(order.type), 0};
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = socket, .ctx_size_in = sizeof(socket));
+  const int error = result_of(bpf_prog_test_run_opts(program, &options));
+  close(program);
+  return error != 0 ? error : -static_cast<int>(options.retval);
+}
+
 void obey_bulk(Order& order, Report& report) {
   for (std::uint64_t i = 0; i < order.count && report.sent.failed == 0; ++i) {
     note(report.sent,
@@ -171,6 +183,9 @@ Report obey(Order& order) {
       break;
     case Verb::Perform:
       report.error = order.act(fd, order.address);
+      break;
+    case Verb::JudgeSocket:
+      report.error = judge_socket(order);
       break;
     case Verb::Enter:
       report.error = enter_cgroup(order.path.data());

@@ -26,6 +26,7 @@ enum class Verb {
   TryTcp,
   Segment,
   Perform,
+  JudgeSocket,
   Enter,
   MakeDirectory,
   LiveAndDie,

@@ -104,7 +104,7 @@ TEST_P(MemberKey, HasTheShapeOfItsKindAndPrefixLength) {
   EXPECT_EQ(shape.kind, want.kind);
   EXPECT_EQ(shape.plen, want.plen);
   EXPECT_EQ(shape.zero, 0);
-  EXPECT_EQ(shape.zero2, 0u);
+  EXPECT_EQ(shape.rule, 0u);
 }
 
 constexpr unsigned v6 = EGRESS_KIND_V6, proto = EGRESS_KIND_PROTO, range = EGRESS_KIND_RANGE, exact = EGRESS_KIND_EXACT;
@@ -315,11 +315,15 @@ TEST(RuleRecord, TellsProtocolZeroFromNone) {
 
 TEST(RuleRecord, FlagsWhatIsolateAdds) {
   RuleSpec spec;
+  EXPECT_EQ(encode_rule(spec, place).flags & 0xF0, 0);
   spec.is_default = true;
-  EXPECT_EQ(encode_rule(spec, place).flags & 0xF0, EGRESS_RULE_DEFAULT);
+  EXPECT_EQ(encode_rule(spec, place).flags & 0xF0, EGRESS_RULE_ISOLATE);
   spec.is_default = false;
   spec.is_loopback = true;
-  EXPECT_EQ(encode_rule(spec, place).flags & 0xF0, EGRESS_RULE_LOOPBACK);
+  EXPECT_EQ(encode_rule(spec, place).flags & 0xF0, EGRESS_RULE_ISOLATE);
+  spec.is_loopback = false;
+  spec.no_packet_sockets = true;
+  EXPECT_EQ(encode_rule(spec, place).flags & 0xF0, EGRESS_RULE_NO_PACKET_SOCKETS);
 }
 
 TEST(RuleRecord, WithoutAnEndIsForever) {
@@ -333,12 +337,15 @@ TEST(RuleRecord, WithoutAnEndIsForever) {
 class RecordedDestination : public testing::TestWithParam<std::string> {};
 
 TEST_P(RecordedDestination, SurvivesEncodeAndDecode) {
-  for (int flags = 0; flags < 8; ++flags) {
+  for (int flags = 0; flags < 16; ++flags) {
     RuleSpec spec = full_spec();
     spec.destination = destination(GetParam());
     spec.include_nd = (flags & 1) != 0;
-    spec.is_default = (flags & 2) != 0;
-    spec.is_loopback = (flags & 4) != 0;
+    // Of isolate: a closing rule drops, an exception for loopback allows.
+    spec.action = (flags & 4) != 0 ? Action::Allow : Action::Drop;
+    spec.is_default = (flags & 6) == 2;
+    spec.is_loopback = (flags & 6) == 6;
+    spec.no_packet_sockets = (flags & 8) != 0;
     const auto rule = decode_rule(encode_rule(spec, place));
     ASSERT_TRUE(rule) << rule.error().message();
     EXPECT_EQ(spec_of(*rule), spec);

@@ -67,7 +67,10 @@ TEST(RuleJson, TellsPolicyReasonAndOrigin) {
   some.reason = "IR-4211";
   some.origin = Rule::Origin::Map;
   some.is_default = true;
+  EXPECT_EQ(to_json(some, now)["no_packet_sockets"], false);
+  some.no_packet_sockets = true;
   const Json json = to_json(some, now);
+  EXPECT_EQ(json["no_packet_sockets"], true);
   EXPECT_EQ(json["policy"], "contain");
   EXPECT_EQ(json["reason"], "IR-4211");
   EXPECT_EQ(json["origin"], "map");

@@ -102,6 +102,15 @@ TEST(Arguments, AnOptionOfAnotherVerbIsUnknown) {
 
 TEST(Arguments, AnOptionNeedsItsValue) { EXPECT_HAS(error_of({"apply", "-f"}), "see egress apply --help"); }
 
+TEST(Arguments, ASwitchTakesNoValue) {
+  for (const char* argument : {"--watch=1", "--watch=0", "-w=1", "--strict=yes"}) {
+    EXPECT_HAS(error_of({"stats", argument}), "takes no value");
+  }
+  EXPECT_TRUE(parsed({"stats", "--watch"}).watch);
+  EXPECT_EQ(parsed({"ls", "--name=--watch=1"}).name, "--watch=1");
+  EXPECT_EQ(parsed({"run", "--drop", "192.0.2.1", "--", "x", "--strict=1"}).command.back(), "--strict=1");
+}
+
 TEST(Arguments, AnOptionIsGivenOnce) { EXPECT_NE(error_of({"drop", "--ttl", "1", "--ttl", "2"}), "no error"); }
 
 TEST(Arguments, FormatsAreTableAndJson) {

@@ -211,6 +211,42 @@ TEST(PolicyExpand, ClosesNeighbourDiscoveryWhenAskedTo) {
   EXPECT_TRUE(policy(with("default: deny\ninclude_nd: true")).expand().back().include_nd);
 }
 
+TEST(PolicyFile, RefusesPacketSocketsByTheClosingRuleOrByARuleThatLastsLongest) {
+  const auto refusing = [](const Policy& policy) {
+    std::vector<std::string> found;
+    for (const RuleSpec& rule : policy.expand()) {
+      if (rule.no_packet_sockets) found.push_back(format(rule.destination));
+    }
+    return found;
+  };
+  using Texts = std::vector<std::string>;
+  const std::string rules =
+      "rules: [{action: drop, to: 192.0.2.1, ttl: 1h}, {action: allow, to: 192.0.2.2, ttl: forever}, "
+      "{action: reject, to: [192.0.2.3, 192.0.2.4], ttl: 2h}]";
+  EXPECT_EQ(refusing(policy(with(rules))), Texts{});
+  EXPECT_EQ(refusing(policy(with("packet_sockets: allow\n" + rules))), Texts{});
+  EXPECT_EQ(refusing(policy(with("packet_sockets: refuse\n" + rules))), Texts{"192.0.2.3"});
+  EXPECT_EQ(refusing(policy(with("packet_sockets: refuse\ndefault: deny\n" + rules))), Texts{"any"});
+  EXPECT_EQ(refusing(policy(with("packet_sockets: refuse\ndefault: deny"))), Texts{"any"});
+  EXPECT_EQ(refusing(policy(with("rules: [{action: drop, to: [192.0.2.1, 192.0.2.2], packet_sockets: refuse}]"))),
+            (Texts{"192.0.2.1", "192.0.2.2"}));
+}
+
+TEST(PolicyFile, RefusesNoPacketSocketsWhereNothingIsCutOff) {
+  EXPECT_ERROR(with("packet_sockets: refuse\nrules: [{action: audit, to: any}]"), "packet_sockets: no rule drops");
+  EXPECT_ERROR(with("packet_sockets: refuse"), "packet_sockets: no rule drops");
+  EXPECT_ERROR(with("rules: [{action: allow, to: 192.0.2.1, packet_sockets: refuse}]"), "rules that drop or reject");
+  EXPECT_ERROR(with("packet_sockets: yes"), "neither refuse nor allow");
+}
+
+TEST(PolicyFormat, ReadsBackWhichRulesRefusePacketSockets) {
+  for (const char* body : {"packet_sockets: refuse\ndefault: deny\nrules: [{action: allow, to: 192.0.2.1}]",
+                           "packet_sockets: refuse\nrules: [{action: drop, to: [192.0.2.1, 192.0.2.2]}]"}) {
+    const Policy read = policy(with(body));
+    EXPECT_EQ(policy(format(read)), read) << format(read);
+  }
+}
+
 TEST(PolicyExpand, EndsTheClosingRuleWithThePolicyWhateverARuleSays) {
   const std::vector<RuleSpec> rules =
       policy(with("default: deny\nttl: 2h\nrules: [{action: audit, to: 192.0.2.7, ttl: forever}]")).expand();

@@ -135,6 +135,9 @@ TEST(NewRule, IsALine) {
   some.is_default = true;
   EXPECT_EQ(new_rule_line(RuleId{8}, rule().subject, some),
             "rule 8: drop cgroup /app to 8.8.8.8:53/udp, no end (default deny)\n");
+  some.no_packet_sockets = true;
+  EXPECT_EQ(new_rule_line(RuleId{8}, rule().subject, some),
+            "rule 8: drop cgroup /app to 8.8.8.8:53/udp, no end (default deny) (no packet sockets)\n");
 }
 
 TEST(DiffLines, ShowRemovedAddedAndKept) {
