@@ -37,6 +37,7 @@ Json entries_json(const std::vector<PolicyDiff::Entry>& entries) {
     item["destination"] = format(entry.rule.destination);
     item["ttl_s"] = entry.rule.lifetime ? Json(seconds(*entry.rule.lifetime)) : Json(nullptr);
     item["reason"] = text_or_null(entry.rule.reason);
+    item["no_packet_sockets"] = entry.rule.no_packet_sockets;
     json.push_back(std::move(item));
   }
   return json;

@@ -76,8 +76,12 @@ Result<void> require_creation_hook(const PinDirectory& directory, const std::vec
   for (const std::string& part : missing) {
     if (part.starts_with(name_of(HookGroup::Creation))) cause = "this kernel lacks " + part;
   }
-  return Error{
-      ErrorKind::Failed, "", "packet sockets", std::move(cause), "egress load says what this kernel refused", 0};
+  return Error{ErrorKind::Failed,
+               "",
+               "packet sockets",
+               std::move(cause),
+               "egress load attaches it, or says what this kernel refused",
+               0};
 }
 
 }  // namespace

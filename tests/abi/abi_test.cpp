@@ -109,7 +109,7 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                AT(egress_set, policy),
                                                AT(egress_set, lists),
                                                AT(egress_set, decides_until),
-                                               AT(egress_set, zero)}));
+                                               AT(egress_set, refusing)}));
   EXPECT_EQ(offsets_of("egress_control"), (Offsets{{"(size)", sizeof(egress_control)},
                                                    AT(egress_control, epoch),
                                                    AT(egress_control, next_id),
@@ -172,6 +172,7 @@ TEST_F(Object, HasItsProgramsInTheirSections) {
                                                     {"egress_sendmsg6", "cgroup/sendmsg6"},
                                                     {"egress_mkdir", "tp_btf/cgroup_mkdir"},
                                                     {"egress_release", "tp_btf/cgroup_release"},
+                                                    {"egress_socket", "fmod_ret/security_socket_create"},
                                                     {"egress_arm", "syscall"},
                                                     {"egress_clock", "syscall"}};
   std::map<std::string, std::string> found;

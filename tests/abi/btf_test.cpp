@@ -81,7 +81,7 @@ std::vector<Layout> layouts() {
       {"egress_set",
        sizeof(egress_set),
        {MEMBER(egress_set, flags), MEMBER(egress_set, next), MEMBER(egress_set, anchor), MEMBER(egress_set, policy),
-        MEMBER(egress_set, lists), MEMBER(egress_set, decides_until), MEMBER(egress_set, zero)}},
+        MEMBER(egress_set, lists), MEMBER(egress_set, decides_until), MEMBER(egress_set, refusing)}},
       {"egress_anchor",
        sizeof(egress_anchor),
        {MEMBER(egress_anchor, kind), MEMBER(egress_anchor, first_set), MEMBER(egress_anchor, cgroup_id)}},
@@ -273,10 +273,15 @@ TEST(ObjectFile, IsLicensedUnderTheGpl) { EXPECT_EQ(section_of_object("license")
 /// The kernel's types stand in the object as far as they are read, and each read is mended at load.
 TEST_F(ObjectBtf, BringsOnlyThoseKernelTypesThatItReads) {
   const std::map<std::string, std::set<std::string>> read_fields{
-      {"kernfs_node", {"name", "id"}},           {"cgroup_subsys_state", {"parent"}},
-      {"cgroup_root", {"hierarchy_id"}},         {"cgroup", {"self", "level", "kn", "root", "ancestors"}},
-      {"sock_cgroup_data", {"cgroup"}},          {"sock_common", {"skc_flags"}},
+      {"kernfs_node", {"name", "id"}},
+      {"cgroup_subsys_state", {"parent"}},
+      {"cgroup_root", {"hierarchy_id"}},
+      {"cgroup", {"self", "level", "kn", "root", "ancestors"}},
+      {"sock_cgroup_data", {"cgroup"}},
+      {"sock_common", {"skc_flags"}},
       {"sock", {"__sk_common", "sk_cgrp_data"}},
+      {"css_set", {"dfl_cgrp"}},
+      {"task_struct", {"cgroups"}},
   };
   for (const auto& [name, fields] : read_fields) {
     const btf_type* type = struct_named(name);
@@ -287,7 +292,7 @@ TEST_F(ObjectBtf, BringsOnlyThoseKernelTypesThatItReads) {
     }
   }
   // A vmlinux.h brings these with it.
-  for (const char* name : {"task_struct", "module", "net", "sk_buff", "super_block"}) {
+  for (const char* name : {"mm_struct", "module", "net", "sk_buff", "super_block"}) {
     EXPECT_EQ(struct_named(name), nullptr) << name;
   }
   EXPECT_NE(struct_named("cgroup"), nullptr) << "nothing above was compared";

@@ -111,7 +111,10 @@ void use(Instance& instance) {
   read(engine);
   static_cast<void>(engine.maintain());
   static_cast<void>(engine.add({cgroup("/a"), {spec(egress::Action::Drop, "203.0.113.0/24:10-50/tcp")}, {}, true}));
-  static_cast<void>(engine.add({cgroup("/n/e/w"), {spec(egress::Action::Drop, "any:25/tcp")}, "w", false}));
+  auto refusing = spec(egress::Action::Drop, "any:25/tcp");
+  refusing.no_packet_sockets = true;
+  static_cast<void>(engine.add({cgroup("/n/e/w"), {refusing}, "w", false}));
+  static_cast<void>(engine.add({cgroup("/a"), {refusing}, {}, true}));
   static_cast<void>(engine.extend(egress::RuleId{1}, 2h));
   static_cast<void>(engine.remove({{egress::RuleId{2}}, {}, {}, false}));
   static_cast<void>(engine.apply(policy("203.0.113.7"), {.confirm_within = 1min}));

@@ -12,6 +12,7 @@
 #include "drop_egress_by_cgroup.h"
 #include "support/creation_judge.hpp"
 #include "support/net_test.hpp"
+#include "support/pinned_map.hpp"
 
 namespace egress::test {
 namespace {
@@ -127,12 +128,13 @@ TEST_F(PacketSockets, AProcessThatIsMovedIsJudgedByWhereItIs) {
 
 TEST_F(PacketSockets, AreRefusedUntilTheRuleEndsByItself) {
   const Actor actor = lab().actor("/a");
-  const auto ids = added("drop cgroup /a to 203.0.113.7 for 500ms --no-packet-sockets");
+  const auto ids = added("drop cgroup /a to 203.0.113.7 for 1m --no-packet-sockets");
   EXPECT_TRUE(refused(actor));
-  (void)done("extend " + std::to_string(ids.at(0)) + " for 600ms");
-  const unsigned long long end = boot_now() + 400'000'000;
+  (void)done("extend " + std::to_string(ids.at(0)) + " for 500ms");
+  const auto rule = read_rule(lab().pin_dir(), ids.at(0));
+  ASSERT_TRUE(rule);
   ASSERT_TRUE(eventually(3s, [&] { return !refused(actor); }));
-  EXPECT_GT(boot_now(), end);
+  EXPECT_GE(boot_now(), rule->expires_at);
   expect_given(actor);
 }
 
@@ -178,7 +180,7 @@ const char* const contain = "{policy: p, subjects: [{cgroup: /a}], packet_socket
 TEST_F(PacketSockets, ArePartOfAPolicyAndOfItsTrial) {
   const Actor actor = lab().actor("/a");
   const std::string denying = std::string(contain) + "default: deny, ttl: 1h}";
-  (void)done("apply -f - --confirm 400ms", denying);
+  (void)done("apply -f - --confirm 700ms", denying);
   EXPECT_TRUE(refused(actor));
   ASSERT_TRUE(eventually(3s, [&] { return !refused(actor); })) << "not taken back";
   (void)done("apply -f - --confirm 60s", denying);
@@ -187,7 +189,7 @@ TEST_F(PacketSockets, ArePartOfAPolicyAndOfItsTrial) {
   const std::string exported = done("export --name p").out;
   EXPECT_NE(exported.find("packet_sockets: refuse"), std::string::npos) << exported;
   // A change that is taken back brings the refusal back.
-  (void)done("apply -f - --confirm 400ms", "{policy: p, subjects: [{cgroup: /a}], default: deny}");
+  (void)done("apply -f - --confirm 700ms", "{policy: p, subjects: [{cgroup: /a}], default: deny}");
   EXPECT_FALSE(refused(actor));
   ASSERT_TRUE(eventually(3s, [&] { return refused(actor); }));
   (void)done("rm --all");
