@@ -10,6 +10,7 @@
 #include "drop_egress_by_cgroup.skel.h"
 #include "sys/libbpf_log.hpp"
 #include "sys/privileges.hpp"
+#include "sys/program.hpp"
 
 namespace egress {
 namespace {
@@ -44,6 +45,15 @@ void choose_programs(bpf_object* object, const Groups& groups) {
   // An old kernel takes no map with a timer inside.
   bpf_map* sweeper = bpf_object__find_map_by_name(object, "sweeper");
   if (sweeper != nullptr && !groups[index_of(HookGroup::Sweep)]) bpf_map__set_autocreate(sweeper, false);
+}
+
+Result<void> require_names(bpf_object* object, const Groups& groups) {
+  for (const Hook& hook : hooks) {
+    const bpf_program* program = bpf_object__find_program_by_name(object, hook.program);
+    if (program == nullptr || !groups[index_of(hook.group)]) continue;
+    if (Result<void> good = require_name(bpf_program__fd(program), hook.program); !good) return good;
+  }
+  return {};
 }
 
 Error load_error(int code, const std::string& log) {
@@ -130,6 +140,7 @@ class ObjectLoading {
     if (Result<void> reused = reuse_maps(skeleton->obj, existing_); !reused) return std::move(reused).error();
     const int failed = drop_egress_by_cgroup__load(skeleton.get());
     if (failed) return load_error(-failed, capture.log());
+    if (Result<void> good = require_names(skeleton->obj, groups); !good) return std::move(good).error();
     return skeleton;
   }
 

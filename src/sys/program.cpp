@@ -43,6 +43,18 @@ Result<ProgramInfo> program_info(int program_fd) {
   return ProgramInfo{filled->id, filled->type, filled->name, std::move(map_ids), filled->recursion_misses};
 }
 
+Result<void> require_name(int program_fd, std::string_view name) {
+  Result<ProgramInfo> info = program_info(program_fd);
+  if (!info) return std::move(info).error();
+  if (info->name == name.substr(0, BPF_OBJ_NAME_LEN - 1)) return {};
+  return Error{ErrorKind::Failed,
+               "load",
+               "program " + std::string(name),
+               "the kernel got it without its name",
+               "a system call failed just before: try again",
+               0};
+}
+
 Result<void> run_program(int program_fd) {
   LIBBPF_OPTS(bpf_test_run_opts, options);
   const int failed = bpf_prog_test_run_opts(program_fd, &options);

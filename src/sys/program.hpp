@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "egress/error.hpp"
@@ -37,6 +38,10 @@ class Program {
 
 /// As Program::info, for a descriptor that somebody else owns.
 [[nodiscard]] Result<ProgramInfo> program_info(int program_fd);
+
+/// Failed unless the kernel knows the program by this name. libbpf leaves names out when it could not find out whether
+/// the kernel takes them (memory was short at that moment), and what has no name is not found again.
+[[nodiscard]] Result<void> require_name(int program_fd, std::string_view name);
 
 /// Runs a program of type syscall once, without context. Failed if it returns anything but 0; a negative
 /// return value is the errno.

@@ -76,6 +76,7 @@ class StrictObject {
       if (failed == -EPERM) error.remedy = memlock_hint();
       return error;
     }
+    if (Result<void> good = require_name(bpf_program__fd(wanted), name); !good) return std::move(good).error();
     return duplicate(bpf_program__fd(wanted));
   }
 

@@ -37,7 +37,7 @@ TEST_F(Races, I6WhatIsExtendedAroundItsEndIsInForceWhenReported) {
   std::mt19937_64 random(seed);
   const Actor actor = lab().actor("/a");
   std::uint64_t in_time = 0, late = 0;
-  for (std::uint64_t round = 0; round < scaled(40); ++round) {
+  for (std::uint64_t round = 0; round < scaled(24); ++round) {
     const auto ids = added("drop cgroup /a to 203.0.113.7 for 200ms --replace");
     const auto rule = read_rule(lab().pin_dir(), ids.at(0));
     if (!rule) continue;  // the command was slow to end, as in a sanitized build: over and swept

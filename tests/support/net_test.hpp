@@ -69,10 +69,10 @@ template <typename Condition>
 }
 
 /// A number of repetitions that EGRESS_TEST_SCALE replaces for longer runs. Sanitized commands take five times as
-/// long and do the same: a quarter of them will do.
+/// long and do the same: a sixth of them will do.
 [[nodiscard]] inline std::uint64_t scaled(std::uint64_t usual) {
 #ifdef __SANITIZE_ADDRESS__
-  usual = (usual + 3) / 4;
+  usual = (usual + 5) / 6;
 #endif
   const char* text = std::getenv("EGRESS_TEST_SCALE");
   return text != nullptr ? std::strtoull(text, nullptr, 10) : usual;
