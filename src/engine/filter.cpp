@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/cut.hpp"
 #include "engine/engine.hpp"
 #include "sys/bpffs.hpp"
 #include "sys/cgroup.hpp"
@@ -132,6 +133,18 @@ Result<PolicyDiff> Filter::apply(const Policy& policy, const ApplyOptions& optio
 Result<void> Filter::confirm() {
   return parts_->change("confirm", [](Engine& engine) { return engine.confirm(); });
 }
+
+const CutReport& Filter::cut() const { return parts_->engine.cut(); }
+
+Result<Reach> Filter::reach(const Addition& addition, std::span<const Socket> supposed) const {
+  return parts_->engine.reach(addition, supposed);
+}
+
+Result<Reach> Filter::reach(const Policy& policy, std::span<const Socket> supposed) const {
+  return parts_->engine.reach(policy, supposed);
+}
+
+CutReport Filter::destroy(std::span<const Socket> sockets) const { return destroy_sockets(parts_->world, sockets); }
 
 Result<std::vector<Rule>> Filter::rules() const { return parts_->engine.rules(); }
 

@@ -12,6 +12,7 @@
 #include "sys/kernel_release.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/mountinfo.hpp"
+#include "sys/socket_diag.hpp"
 
 namespace egress {
 namespace {
@@ -216,6 +217,15 @@ void check_v1_network_controllers(const Examined&, Findings& findings) {
        "net_cls or net_prio is mounted: on kernels before 5.15 the first process that joins a group there "
        "ends the filtering of new sockets everywhere",
        "unmount net_cls and net_prio, or use kernel 5.15"});
+}
+
+void check_destroying(const Examined&, Findings& findings) {
+  if (can_destroy_sockets()) return;
+  findings.push_back(
+      {"no-destroy", Severity::Note,
+       "this kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY): connections that exist when a rule "
+       "is made are delayed, not cut",
+       "restart the processes after making the rule"});
 }
 
 void check_features(const std::vector<Feature>& features, Findings& findings) {

@@ -39,6 +39,7 @@ void check_later_connect_programs(const Examined& examined, Findings& findings);
 void check_cgroup_namespace(const Examined& examined, Findings& findings);
 void check_time_namespace(const Examined& examined, Findings& findings);
 void check_v1_network_controllers(const Examined& examined, Findings& findings);
+void check_destroying(const Examined& examined, Findings& findings);
 
 /// Missing parts of the datapath.
 void check_features(const std::vector<Feature>& features, Findings& findings);
