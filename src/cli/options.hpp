@@ -34,6 +34,7 @@ struct Options {
   std::optional<std::string> file;
   std::optional<std::string> confirm;
   std::optional<std::string> max_rules;
+  std::optional<std::string> established;
   bool replace = false;
   bool include_nd = false;
   bool no_loopback = false;
@@ -42,6 +43,7 @@ struct Options {
   bool debug = false;
   bool force = false;
   bool default_deny = false;
+  bool kill_sockets = false;
   std::vector<std::string> drop;
   std::vector<std::string> reject;
   std::vector<std::string> audit;
@@ -52,7 +54,7 @@ struct Options {
 };
 
 /// What a shell offers for the value of an option or for the words of a verb.
-enum class Offer { Nothing, File, Directory, Format, Cgroup, Unit, Pid, Policy };
+enum class Offer { Nothing, File, Directory, Format, Cgroup, Unit, Pid, Policy, Established };
 
 /// Where the value of an option goes.
 using Target =
