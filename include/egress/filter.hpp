@@ -165,6 +165,9 @@ class Filter {
   [[nodiscard]] Result<Subject> subject_of_pid(int pid, Subject::Scope scope) const;
   [[nodiscard]] Result<Subject> subject_of_path(std::string_view path, Subject::Scope scope) const;
 
+  /// Where a cgroup is below the enforced root of this instance; nullopt if it is gone or elsewhere.
+  [[nodiscard]] std::optional<std::string> path_of(CgroupId id) const;
+
   struct Parts;  ///< not part of the API
   explicit Filter(std::unique_ptr<Parts> parts);
   [[nodiscard]] Parts& parts() const { return *parts_; }

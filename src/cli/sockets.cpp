@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "cli/session.hpp"
-#include "sys/cgroup.hpp"
 
 namespace egress::cli {
 namespace {
@@ -88,7 +87,7 @@ Result<SocketsOfRules> SocketsOfRules::look(const Context& context, const Filter
     if (auto refused = session_rail(*reach, session)) return *std::move(refused);
   }
   sockets.reach_ = *std::move(reach);
-  sockets.name_origins(context.instance());
+  sockets.name_origins(filter);
   return sockets;
 }
 
@@ -110,13 +109,10 @@ void SocketsOfRules::add_to(Json& json) const {
   json["killed"] = killed_.destroyed;
 }
 
-void SocketsOfRules::name_origins(const Instance& instance) {
-  if (reach_.foreign.empty()) return;
-  const auto tree = CgroupTree::open(instance.cgroup_root);
-  if (!tree) return;
+void SocketsOfRules::name_origins(const Filter& filter) {
   for (const Socket& socket : reach_.foreign) {
     if (origins_.contains(socket.cgroup)) continue;
-    if (auto path = tree->path_of(socket.cgroup)) origins_.emplace(socket.cgroup, *std::move(path));
+    if (auto path = filter.path_of(socket.cgroup)) origins_.emplace(socket.cgroup, *std::move(path));
   }
 }
 

@@ -32,7 +32,7 @@ class SocketsOfRules {
   [[nodiscard]] int report(const Context& context) const;
 
  private:
-  void name_origins(const Instance& instance);
+  void name_origins(const Filter& filter);
   [[nodiscard]] std::optional<std::string> origin_of(const Socket& socket) const;
   [[nodiscard]] std::vector<std::string> notes() const;
 
