@@ -12,6 +12,7 @@
 #include "egress/error.hpp"
 #include "egress/policy.hpp"
 #include "egress/rule.hpp"
+#include "egress/socket.hpp"
 
 namespace egress {
 
@@ -43,6 +44,7 @@ struct Addition {
   std::vector<RuleSpec> rules;
   std::optional<std::string> policy;  ///< nullopt = the policy of no name
   bool replace = false;               ///< a rule of the same destination in the same policy and subject gives way
+  Established established = Established::Keep;
 };
 
 /// Which rules `remove` takes.
@@ -56,6 +58,8 @@ struct Selection {
 struct ApplyOptions {
   /// Without confirm() within this time the former rules are in force again, whoever is alive.
   std::optional<std::chrono::nanoseconds> confirm_within;
+  /// What is cut stays cut, whether or not the change is confirmed.
+  Established established = Established::Keep;
 };
 
 /// What an apply did, or (diff) would do.
@@ -114,7 +118,8 @@ class Filter {
   Filter& operator=(Filter&&) noexcept;
   ~Filter();
 
-  /// Ids of the new rules in the order of addition.rules.
+  /// Ids of the new rules in the order of addition.rules. Sockets that are to be cut are destroyed right before
+  /// the rules are in force, so that their peers get a reset, and once more behind it. An error after that says so.
   [[nodiscard]] Result<std::vector<RuleId>> add(const Addition& addition);
 
   /// The rules that went. NotFound if an id does not exist; then nothing changes.
@@ -131,7 +136,20 @@ class Filter {
   [[nodiscard]] Result<Explanation> explain(const Subject& subject, const Destination& destination) const;
 
   [[nodiscard]] Result<PolicyDiff> diff(const Policy& policy) const;
+  /// With ApplyOptions::established all rules of the policy count, those that stay included.
   [[nodiscard]] Result<PolicyDiff> apply(const Policy& policy, const ApplyOptions& options);
+
+  /// What the last add() or apply() of this object cut.
+  [[nodiscard]] const CutReport& cut() const;
+
+  /// What rules like these would mean for the sockets that there are; changes nothing. `supposed`: connected sockets
+  /// to judge as if they existed, unless one with the same addresses and ports does, which is then judged instead.
+  [[nodiscard]] Result<Reach> reach(const Addition& addition, std::span<const Socket> supposed = {}) const;
+  [[nodiscard]] Result<Reach> reach(const Policy& policy, std::span<const Socket> supposed = {}) const;
+
+  /// Destroys sockets that reach() told of, whatever the rules are. UDP sockets are disconnected by it, and can be
+  /// used again by who holds them.
+  [[nodiscard]] CutReport destroy(std::span<const Socket> sockets) const;
 
   /// Makes the last apply with confirm_within permanent. NotFound if none waits.
   [[nodiscard]] Result<void> confirm();
@@ -146,6 +164,9 @@ class Filter {
   /// that does not exist.
   [[nodiscard]] Result<Subject> subject_of_pid(int pid, Subject::Scope scope) const;
   [[nodiscard]] Result<Subject> subject_of_path(std::string_view path, Subject::Scope scope) const;
+
+  /// Where a cgroup is below the enforced root of this instance; nullopt if it is gone or elsewhere.
+  [[nodiscard]] std::optional<std::string> path_of(CgroupId id) const;
 
   struct Parts;  ///< not part of the API
   explicit Filter(std::unique_ptr<Parts> parts);

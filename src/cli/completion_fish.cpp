@@ -30,6 +30,8 @@ std::string_view candidates(Offer offer) {
       return " -a '(__fish_print_interfaces)'";
     case Offer::Format:
       return " -a 'table json'";
+    case Offer::Established:
+      return " -a 'keep cut'";
     case Offer::Directory:
       return " -a '(__fish_complete_directories)'";
     case Offer::File:

@@ -57,6 +57,8 @@ std::string_view lister(Offer offer) {
       return "_egress_devices";
     case Offer::Format:
       return "printf 'table\\njson\\n'";
+    case Offer::Established:
+      return "printf 'keep\\ncut\\n'";
     case Offer::Nothing:
       return ":";
     case Offer::File:

@@ -34,6 +34,7 @@ struct Options {
   std::optional<std::string> file;
   std::optional<std::string> confirm;
   std::optional<std::string> max_rules;
+  std::optional<std::string> established;
   bool replace = false;
   bool include_nd = false;
   bool no_packet_sockets = false;
@@ -48,6 +49,7 @@ struct Options {
   std::optional<std::string> as;
   std::optional<std::string> container_of;
   std::vector<std::string> devices;
+  bool kill_sockets = false;
   std::vector<std::string> drop;
   std::vector<std::string> reject;
   std::vector<std::string> audit;
@@ -58,7 +60,7 @@ struct Options {
 };
 
 /// What a shell offers for the value of an option or for the words of a verb.
-enum class Offer { Nothing, File, Directory, Format, Cgroup, Unit, Pid, Policy, Device };
+enum class Offer { Nothing, File, Directory, Format, Cgroup, Unit, Pid, Policy, Device, Established };
 
 /// Where the value of an option goes.
 using Target =

@@ -3,6 +3,7 @@
 
 #include "cli/command.hpp"
 #include "cli/rails.hpp"
+#include "cli/sockets.hpp"
 #include "cli/table.hpp"
 
 namespace egress::cli {
@@ -37,25 +38,37 @@ std::vector<RuleSpec> isolating_specs(const Context& context, const RuleSentence
   return rules;
 }
 
-void print_new_rules(const Context& context, const Addition& addition, const std::vector<RuleId>& ids) {
-  if (context.json()) return context.print_json(ids_json(ids));
+void print_new_rules(const Context& context, const Addition& addition, const std::vector<RuleId>& ids,
+                     const SocketsOfRules& sockets) {
+  if (context.json()) {
+    Json json = ids_json(ids);
+    sockets.add_to(json);
+    return context.print_json(json);
+  }
   for (std::size_t i = 0; i < ids.size() && i < addition.rules.size(); ++i) {
     context.print(new_rule_line(ids[i], addition.subject, addition.rules[i]));
   }
 }
 
-/// The common end of every verb that adds rules: rails, one transaction, what was made and what waits.
+/// The common end of every verb that adds rules: rails, one transaction, what was made, what waits, what is missed.
 Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords& words, std::vector<RuleSpec> rules) {
   const auto subject = context.resolve(filter, words);
   if (!subject) return subject.error();
   const bool on_root = is_root(*subject, root_of(context.instance()));
   if (auto refused = rail(*subject, on_root, rules); refused && !context.options().yes_really) return *refused;
-  const Addition addition{*subject, std::move(rules), context.options().name, context.options().replace};
+  const auto established = established_of(context.options());
+  if (!established) return established.error();
+  const Addition addition{*subject, std::move(rules), context.options().name, context.options().replace, *established};
+  auto sockets = SocketsOfRules::look(context, filter, addition);
+  if (!sockets) return sockets.error();
   const auto ids = filter.add(addition);
   if (!ids) return ids.error();
+  sockets->settle(context, filter);
   for (const std::string& warning : neighbour_warnings(addition.rules)) context.note(warning);
-  print_new_rules(context, addition, *ids);
-  return context.report_pending(filter, *ids);
+  print_new_rules(context, addition, *ids, *sockets);
+  const int reached = sockets->report(context);
+  const auto pending = context.report_pending(filter, *ids);
+  return pending && *pending == exit_done ? Result<int>(reached) : pending;
 }
 
 /// Rails that need no kernel are asked first, so that a refused command loads nothing.
@@ -67,6 +80,7 @@ std::optional<Error> early_rail(const Context& context, const SubjectWords& word
 }
 
 Result<int> add(const Context& context, const SubjectWords& words, std::vector<RuleSpec> rules) {
+  if (auto checked = established_of(context.options()); !checked) return checked.error();
   if (auto refused = early_rail(context, words, rules)) return *refused;
   auto filter = context.open_or_load();
   if (!filter) return filter.error();

@@ -6,6 +6,7 @@
 #include "cli/command.hpp"
 #include "cli/policy_input.hpp"
 #include "cli/rails.hpp"
+#include "cli/sockets.hpp"
 #include "cli/table.hpp"
 #include "core/escape.hpp"
 
@@ -43,6 +44,9 @@ std::optional<Error> rail_of(const Context& context, const Policy& policy) {
 
 Result<ApplyOptions> apply_options(const Context& context) {
   ApplyOptions options;
+  const auto established = established_of(context.options());
+  if (!established) return established.error();
+  options.established = *established;
   if (!context.options().confirm) return options;
   auto within = parse_duration(*context.options().confirm);
   if (!within) return std::move(within).error().in("--confirm");
@@ -66,18 +70,22 @@ std::vector<RuleId> ids_of(const PolicyDiff& diff) {
   return ids;
 }
 
-void print_applied(const Context& context, const Policy& policy, const PolicyDiff& diff, const ApplyOptions& options) {
+void print_applied(const Context& context, const Policy& policy, const PolicyDiff& diff,
+                   const SocketsOfRules& sockets) {
   if (context.json()) {
     Json json = to_json(diff);
     json["policy"] = policy.name;
+    sockets.add_to(json);
     context.print_json(json);
   } else {
     context.print(summary(policy, diff));
   }
-  if (options.confirm_within) {
-    context.note(
-        fmt::format("taken back in {} unless confirmed: egress confirm", format_duration(*options.confirm_within)));
-  }
+}
+
+void note_trial(const Context& context, const ApplyOptions& options) {
+  if (!options.confirm_within) return;
+  context.note(
+      fmt::format("taken back in {} unless confirmed: egress confirm", format_duration(*options.confirm_within)));
 }
 
 }  // namespace
@@ -90,11 +98,17 @@ Result<int> verb_apply(Context& context) {
   if (auto refused = rail_of(context, *policy); refused && !context.options().yes_really) return *refused;
   auto filter = context.open_or_load();
   if (!filter) return filter.error();
+  auto sockets = SocketsOfRules::look(context, *filter, *policy);
+  if (!sockets) return sockets.error();
   const auto diff = filter->apply(*policy, *options);
   if (!diff) return diff.error();
+  sockets->settle(context, *filter);
   for (const std::string& warning : neighbour_warnings(policy->expand())) context.note(warning);
-  print_applied(context, *policy, *diff, *options);
-  return context.report_pending(*filter, ids_of(*diff));
+  print_applied(context, *policy, *diff, *sockets);
+  note_trial(context, *options);
+  const int reached = sockets->report(context);
+  const auto pending = context.report_pending(*filter, ids_of(*diff));
+  return pending && *pending == exit_done ? Result<int>(reached) : pending;
 }
 
 Result<int> verb_check(Context& context) {

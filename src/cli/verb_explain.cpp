@@ -16,7 +16,8 @@ std::vector<std::string> notes_for(const Explanation& explanation, const Explain
   std::vector<std::string> notes = sentence.assumed;
   notes.emplace_back("a packet belongs to the cgroup in which its socket was created, wherever the process is now");
   if (explanation.verdict != Verdict::Pass && sentence.destination.protocol == protocol::tcp) {
-    notes.emplace_back("established TCP is delayed, not discarded: what was sent is retransmitted once the rule ends");
+    notes.emplace_back(
+        "established TCP that was not cut is delayed, not discarded: it is retransmitted once the rule ends");
   }
   notes.emplace_back(
       "with NAT in the same network namespace, packets are judged by the address after it, connect(2) by the one "

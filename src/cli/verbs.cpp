@@ -22,6 +22,11 @@ constexpr OptionRow nd_row{"--include-nd", "", "neighbour discovery and MLD too 
                            &Options::include_nd, Offer::Nothing};
 constexpr OptionRow packet_sockets_row{"--no-packet-sockets", "", "no new packet, XDP and raw IP sockets meanwhile",
                                        &Options::no_packet_sockets, Offer::Nothing};
+constexpr OptionRow established_row{"--established", "keep|cut",
+                                    "connections that the rules stop: keep, or cut (default of reject)",
+                                    &Options::established, Offer::Established};
+constexpr OptionRow kill_row{"--kill-sockets", "", "destroy sockets of the subject's processes that the rules miss",
+                             &Options::kill_sockets, Offer::Nothing};
 constexpr OptionRow file_row{"-f,--file", "FILE", "policy file; - is standard input", &Options::file, Offer::File};
 
 std::vector<OptionRow> subject_rows() { return {cgroup_row, unit_row, id_row, pid_row}; }
@@ -39,16 +44,19 @@ std::vector<OptionRow> rule_rows() {
        ttl_row,
        reason_row,
        name_row,
-       replace_row});
+       replace_row,
+       established_row});
 }
 
 constexpr std::string_view drop_text =
     "Packets of the subject to one of the destinations vanish: UDP senders get EPERM from send(2), TCP keeps\n"
     "retransmitting. The rule holds for the cgroup and everything below it, unless \"only\" is said, and ends by\n"
-    "itself: after an hour, if nothing else is asked for. A cgroup or unit may be named before it exists.";
+    "itself: after an hour, if nothing else is asked for. A cgroup or unit may be named before it exists.\n"
+    "Connections that exist are stopped, not ended: --established cut ends them.";
 constexpr std::string_view reject_text =
     "As drop, and connect(2), sendto(2) and sendmsg(2) fail at once with EPERM, so that programs notice instead\n"
-    "of waiting. The rule ends by itself: after an hour, if nothing else is asked for.";
+    "of waiting. Connections that exist are cut, unless --established keep. The rule ends by itself: after an hour,\n"
+    "if nothing else is asked for.";
 constexpr std::string_view audit_text =
     "Counts packets that drop would stop, and lets them pass: a rehearsal. See the counts with egress ls, and turn\n"
     "the rule into a real one with egress drop --replace. An audit rule never decides about a packet.";
@@ -107,11 +115,11 @@ std::vector<Verb> rule_verbs() {
        "drop unit payroll.service to 203.0.113.0/24,2001:db8:bad::/48 for 2h --reason IR-4211\n"
        "drop cgroup /batch to any:25/tcp forever only\n"
        "drop --cgroup-id 12345 --dst-ip 8.8.8.8 --dst-port 53 --ttl 3600",
-       Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row}), verb_add},
+       Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row, kill_row}), verb_add},
       {"reject", "as drop, and connect(2) fails at once",
        "reject SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", reject_text,
        "reject unit build.service to any:443/tcp for 30m\nreject pid 4711 to [2001:db8::1]:8000-8099",
-       Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row}), verb_add},
+       Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row, kill_row}), verb_add},
       {"audit", "count what drop would stop, and let it pass",
        "audit SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", audit_text,
        "audit cgroup /app to any:53/udp for 1d", Words::RuleSentence, rule_rows(), verb_add},
@@ -129,6 +137,8 @@ std::vector<Verb> rule_verbs() {
              reason_row,
              name_row,
              replace_row,
+             established_row,
+             kill_row,
              {"--no-loopback", "", "cut 127.0.0.0/8 and ::1 too", &Options::no_loopback, Offer::Nothing},
              nd_row,
              packet_sockets_row}),
@@ -197,11 +207,13 @@ std::vector<Verb> policy_verbs() {
   return {
       {"apply",
        "make a policy's rules equal to a file",
-       "apply -f FILE [--confirm DUR]",
+       "apply -f FILE [--confirm DUR] [--established keep|cut]",
        apply_text,
        "apply -f payroll.yaml\napply -f payroll.yaml --confirm 60s\negress export --name old | egress apply -f -",
        Words::None,
        {file_row,
+        established_row,
+        kill_row,
         {"--confirm", "DUR", "take the change back unless confirmed within DUR", &Options::confirm, Offer::Nothing}},
        verb_apply},
       {"check",

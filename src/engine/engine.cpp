@@ -6,6 +6,7 @@
 
 #include "core/encode.hpp"
 #include "engine/apply.hpp"
+#include "engine/cut.hpp"
 #include "engine/doors.hpp"
 #include "engine/records.hpp"
 #include "engine/snapshot.hpp"
@@ -158,8 +159,11 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
   if (auto done = refuse_on_trial(**transaction, addition.policy); !done) return std::move(done).error().in("add rule");
   auto change = plan_addition(**transaction, addition);
   if (!change) return std::move(change).error().in("add rule");
-  auto ids = (*transaction)->commit(*change);
-  if (!ids) return std::move(ids).error().in("add rule");
+  Cutter cutter(world_, addition.established);
+  if (auto done = cutter.prepare(tables_, addition); !done) return std::move(done).error().in("add rule");
+  auto ids = (*transaction)->commit(*change, [&cutter] { cutter.cut(); });
+  if (!ids) return cutter.told_in(std::move(ids).error()).in("add rule");
+  cut_ = cutter.cut_again();
   return ids;
 }
 
@@ -231,8 +235,11 @@ Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& optio
     const auto deadline = (*transaction)->now().since_boot + *options.confirm_within;
     plan->change.trial_deadline = static_cast<std::uint64_t>(deadline.count());
   }
-  auto ids = (*transaction)->commit(plan->change);
-  if (!ids) return std::move(ids).error().in("apply policy");
+  Cutter cutter(world_, options.established);
+  cutter.prepare(policy);
+  auto ids = (*transaction)->commit(plan->change, [&cutter] { cutter.cut(); });
+  if (!ids) return cutter.told_in(std::move(ids).error()).in("apply policy");
+  cut_ = cutter.cut_again();
   if (auto done = refresh(tables_, **transaction, *plan); !done) return std::move(done).error().in("apply policy");
   fill_ids(plan->diff, *ids);
   return std::move(plan->diff);
@@ -261,6 +268,19 @@ Result<std::vector<Rule>> Engine::rules() const {
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
   if (!snapshot) return std::move(snapshot).error().in("list rules");
   return snapshot->rules();
+}
+
+Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
+  Reach found = reach_of(world_, draft_of(addition), supposed);
+  // Rules that stand beside the new ones can only take sockets out.
+  if (found.stopped.empty() && found.foreign.empty()) return found;
+  auto prospect = prospect_of(tables_, world_, addition);
+  if (!prospect) return std::move(prospect).error().in("look for sockets");
+  return reach_of(world_, *prospect, supposed);
+}
+
+Result<Reach> Engine::reach(const Policy& policy, std::span<const Socket> supposed) const {
+  return reach_of(world_, prospect_of(policy), supposed);
 }
 
 Result<Totals> Engine::totals() const {

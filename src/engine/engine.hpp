@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "egress/filter.hpp"
@@ -22,6 +23,11 @@ class Engine {
   [[nodiscard]] Result<PolicyDiff> apply(const Policy& policy, const ApplyOptions& options);
   [[nodiscard]] Result<void> confirm();
 
+  /// What the last add() or apply() cut.
+  [[nodiscard]] const CutReport& cut() const { return cut_; }
+  [[nodiscard]] Result<Reach> reach(const Addition& addition, std::span<const Socket> supposed) const;
+  [[nodiscard]] Result<Reach> reach(const Policy& policy, std::span<const Socket> supposed) const;
+
   /// Repairs, settles and sweeps, and changes nothing else.
   [[nodiscard]] Result<void> maintain();
 
@@ -40,6 +46,7 @@ class Engine {
  private:
   Tables& tables_;
   World& world_;
+  CutReport cut_;
 };
 
 }  // namespace egress

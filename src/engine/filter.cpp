@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/cut.hpp"
 #include "engine/engine.hpp"
 #include "sys/bpffs.hpp"
 #include "sys/cgroup.hpp"
@@ -156,6 +157,18 @@ Result<void> Filter::confirm() {
   return parts_->change("confirm", [](Engine& engine) { return engine.confirm(); });
 }
 
+const CutReport& Filter::cut() const { return parts_->engine.cut(); }
+
+Result<Reach> Filter::reach(const Addition& addition, std::span<const Socket> supposed) const {
+  return parts_->engine.reach(addition, supposed);
+}
+
+Result<Reach> Filter::reach(const Policy& policy, std::span<const Socket> supposed) const {
+  return parts_->engine.reach(policy, supposed);
+}
+
+CutReport Filter::destroy(std::span<const Socket> sockets) const { return destroy_sockets(parts_->world, sockets); }
+
 Result<std::vector<Rule>> Filter::rules() const { return parts_->engine.rules(); }
 
 Result<Totals> Filter::totals() const { return parts_->engine.totals(); }
@@ -185,5 +198,7 @@ Result<Subject> Filter::subject_of_path(std::string_view path, Subject::Scope sc
   if (!canonical) return std::move(canonical).error();
   return Subject{Subject::Kind::Path, std::move(*canonical), scope};
 }
+
+std::optional<std::string> Filter::path_of(CgroupId id) const { return parts_->world.path_of(id); }
 
 }  // namespace egress

@@ -47,6 +47,7 @@ inline constexpr std::array kinds{
     FindingKind{"no-sweep", Warning, "none needed: rules end in time; egress load says what this kernel refused"},
     FindingKind{"no-clock", Warning, "run egress in the initial time namespace; egress load says what was refused"},
     FindingKind{"no-creation", Note, "take CAP_NET_RAW from processes; egress load says what this kernel refused"},
+    FindingKind{"no-destroy", Note, "restart the processes after making the rule"},
     // Of what others attached.
     FindingKind{"foreign-detachable", Warning, "have its owner attach it by a link"},
     FindingKind{"foreign-displaced", Warning, "have its owner attach it by a link, or enforce a subtree without it"},

@@ -125,7 +125,8 @@ Findings run_checks(const Examined& examined) {
                               check_programs_above, check_programs_below,
                               check_places,         check_later_connect_programs,
                               check_strict_devices, check_cgroup_namespace,
-                              check_time_namespace, check_v1_network_controllers};
+                              check_time_namespace, check_v1_network_controllers,
+                              check_destroying};
   Findings findings;
   for (const auto check : checks) check(examined, findings);
   return findings;

@@ -12,6 +12,7 @@
 #include "sys/kernel_tables.hpp"
 #include "sys/mountinfo.hpp"
 #include "sys/program.hpp"
+#include "sys/socket_diag.hpp"
 
 namespace egress {
 namespace {
@@ -208,6 +209,14 @@ bool has_v1_network_controller(std::string_view proc_cgroups) {
 
 bool loses_sockets(std::string_view release, std::string_view proc_cgroups) {
   return release_older_than(release, 5, 15) && has_v1_network_controller(proc_cgroups);
+}
+
+void check_destroying(const Examined&, Findings& findings) {
+  if (can_destroy_sockets()) return;
+  report(
+      findings, "no-destroy",
+      "this kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY): connections that exist when a rule is made are "
+      "delayed, not cut");
 }
 
 void check_v1_network_controllers(const Examined&, Findings& findings) {

@@ -42,6 +42,7 @@ void check_strict_devices(const Examined& examined, Findings& findings);
 void check_cgroup_namespace(const Examined& examined, Findings& findings);
 void check_time_namespace(const Examined& examined, Findings& findings);
 void check_v1_network_controllers(const Examined& examined, Findings& findings);
+void check_destroying(const Examined& examined, Findings& findings);
 
 /// Sockets that the kernel let be made while another was judged on the same CPU.
 void check_misses(std::uint64_t misses, Findings& findings);

@@ -11,6 +11,7 @@
 #include "drop_egress_by_cgroup.h"
 #include "egress/error.hpp"
 #include "egress/rule.hpp"
+#include "egress/socket.hpp"
 
 namespace egress {
 
@@ -68,6 +69,18 @@ class Tables {
   [[nodiscard]] virtual Result<std::vector<std::uint64_t>> read_reasons() const = 0;  ///< EGRESS_REASONS entries
 };
 
+/// A socket, of whatever kind, that a process holds open.
+struct HeldSocket {
+  std::uint64_t inode = 0;
+  int pid = 0;
+};
+
+/// The TCP and UDP sockets of the machine at one moment.
+struct SocketListing {
+  std::vector<Socket> sockets;
+  std::string problem;  ///< why some may be missing; empty = none
+};
+
 /// What the engine needs of the machine beside the maps.
 class World {
  public:
@@ -87,6 +100,14 @@ class World {
   [[nodiscard]] virtual std::vector<CgroupId> cgroups_named(const std::string& name) const = 0;
   /// Returns when every mkdir of a cgroup that was under way at the call is visible in the tree.
   [[nodiscard]] virtual Result<void> wait_for_mkdir() = 0;
+
+  /// The sockets of every network namespace in which a process lives.
+  [[nodiscard]] virtual SocketListing sockets() = 0;
+  /// Destroys sockets of the last listing: 0 or an errno for each. ENOENT: it is no more; EOPNOTSUPP: this kernel
+  /// cannot.
+  [[nodiscard]] virtual std::vector<int> destroy(std::span<const Socket> sockets) = 0;
+  /// What the processes of a cgroup, and of those below it, hold open.
+  [[nodiscard]] virtual std::vector<HeldSocket> held_sockets(const std::string& path, Subject::Scope scope) const = 0;
 };
 
 }  // namespace egress

@@ -84,11 +84,11 @@ Result<std::map<Destination, egress_rule>> Transaction::rules_of(const SetName& 
   return found;
 }
 
-Result<std::vector<RuleId>> Transaction::commit(const Change& change) {
+Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std::function<void()>& last) {
   std::vector<RuleId> given;
   if (change.added.empty() && change.removed.empty()) return given;
   if (auto done = check(change); !done) return std::move(done).error();
-  if (auto done = prepare(change); !done) return std::move(done).error();
+  if (auto done = prepare(change, last); !done) return std::move(done).error();
   tables_.store(tables_.control().epoch, tables_.control().pending);
   // The change is made; cleaning that fails is done by the next writer.
   static_cast<void>(finish(change));
@@ -97,12 +97,17 @@ Result<std::vector<RuleId>> Transaction::commit(const Change& change) {
 }
 
 /// Everything before the flip.
-Result<void> Transaction::prepare(const Change& change) {
+Result<void> Transaction::prepare(const Change& change, std::function<void()> last) {
   for (int attempt = 0; attempt < write_attempts; ++attempt) {
     auto ids = choose_ids(change.added.size());
     if (!ids) return std::move(ids).error();
     ids_ = std::move(*ids);
     auto done = write(change);
+    if (done && !maintenance_.was_lost() && last) {
+      // It may take its time, and is done once.
+      std::exchange(last, {})();
+      done = maintenance_.renew();
+    }
     if (done && !maintenance_.was_lost()) return {};
     // What was written is as invisible as what a killed process leaves. If it cannot be undone now either,
     // the next writer does it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,8 +51,9 @@ class Transaction {
   [[nodiscard]] bool trial_is_open();
   [[nodiscard]] Result<bool> on_trial(const std::optional<std::string>& policy);
 
-  /// Makes the change, all or nothing; ids of the new rules in their order.
-  [[nodiscard]] Result<std::vector<RuleId>> commit(const Change& change);
+  /// Makes the change, all or nothing; ids of the new rules in their order. `last` is called once, when
+  /// all is written and right before it becomes visible: nothing is likely to fail any more.
+  [[nodiscard]] Result<std::vector<RuleId>> commit(const Change& change, const std::function<void()>& last = {});
 
   /// Lets rules end at other moments. One store each, in no common moment.
   struct Deadline {
@@ -67,7 +69,7 @@ class Transaction {
   Transaction(Tables& tables, World& world, Maintenance maintenance);
 
   // transaction.cpp
-  [[nodiscard]] Result<void> prepare(const Change& change);
+  [[nodiscard]] Result<void> prepare(const Change& change, std::function<void()> last);
   [[nodiscard]] Result<void> check(const Change& change);
   [[nodiscard]] Result<void> check_sets(const Change& change);
   [[nodiscard]] Result<void> write(const Change& change);

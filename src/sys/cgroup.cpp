@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "sys/cgroup.hpp"
 
-#include <dirent.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -11,7 +10,8 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
-#include <memory>
+
+#include "sys/directory.hpp"
 
 namespace egress {
 namespace {
@@ -123,9 +123,9 @@ const Mount* mount_of(const std::vector<Mount>& mounts, const std::string& direc
 
 /// Visits the cgroups below an open directory.
 bool walk_directory(int directory, const std::string& path, const CgroupTree::Visitor& visit) {
-  const int copy = ::openat(directory, ".", directory_flags);
-  if (copy < 0) return true;  // removed meanwhile
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(copy), ::closedir);
+  Fd copy(::openat(directory, ".", directory_flags));
+  if (!copy.valid()) return true;  // removed meanwhile
+  const DirectoryStream stream = stream_of(std::move(copy));
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string name = entry->d_name;
     if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
@@ -257,6 +257,13 @@ std::vector<CgroupId> CgroupTree::cgroups_named(const std::string& name) const {
 }
 
 void CgroupTree::walk(const Visitor& visit) const { walk_directory(fd_.get(), "/", visit); }
+
+void CgroupTree::walk_from(const std::string& path, const Visitor& visit) const {
+  const auto start = open_cgroup(path);
+  const auto id = start ? id_of(start->get()) : std::nullopt;
+  if (!id || !visit(path, path.substr(path.rfind('/') + 1), *id)) return;
+  walk_directory(start->get(), path, visit);
+}
 
 Result<void> CgroupTree::wait_for_mkdir() const {
   // An empty list of controllers changes nothing, but is read under cgroup_mutex, which mkdir holds until the

@@ -60,6 +60,8 @@ class CgroupTree {
   /// meanwhile may be missed.
   using Visitor = std::function<bool(const std::string& path, const std::string& name, CgroupId id)>;
   void walk(const Visitor& visit) const;
+  /// The same from `path` on, that cgroup itself first. Nothing if it does not exist.
+  void walk_from(const std::string& path, const Visitor& visit) const;
 
  private:
   CgroupTree() = default;

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "sys/clock.hpp"
+#include "sys/processes.hpp"
 
 namespace egress {
 namespace {
@@ -56,5 +57,16 @@ std::optional<CgroupId> KernelWorld::cgroup_at(const std::string& path) const { 
 std::optional<std::string> KernelWorld::path_of(CgroupId id) const { return tree_.path_of(id); }
 
 std::vector<CgroupId> KernelWorld::cgroups_named(const std::string& name) const { return tree_.cgroups_named(name); }
+
+std::vector<HeldSocket> KernelWorld::held_sockets(const std::string& path, Subject::Scope scope) const {
+  std::vector<HeldSocket> held;
+  tree_.walk_from(path, [&](const std::string& cgroup, const std::string&, CgroupId) {
+    for (const int pid : processes_in(tree_.directory() + cgroup)) {
+      for (const std::uint64_t inode : socket_inodes_of(pid)) held.push_back({inode, pid});
+    }
+    return scope == Subject::Scope::Subtree;
+  });
+  return held;
+}
 
 }  // namespace egress

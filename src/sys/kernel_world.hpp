@@ -9,6 +9,7 @@
 #include "engine/tables.hpp"
 #include "sys/cgroup.hpp"
 #include "sys/fd.hpp"
+#include "sys/socket_table.hpp"
 
 namespace egress {
 
@@ -29,11 +30,15 @@ class KernelWorld final : public World {
   [[nodiscard]] std::optional<std::string> path_of(CgroupId id) const override;
   [[nodiscard]] std::vector<CgroupId> cgroups_named(const std::string& name) const override;
   [[nodiscard]] Result<void> wait_for_mkdir() override { return tree_.wait_for_mkdir(); }
+  [[nodiscard]] SocketListing sockets() override { return sockets_.list(); }
+  [[nodiscard]] std::vector<int> destroy(std::span<const Socket> sockets) override { return sockets_.destroy(sockets); }
+  [[nodiscard]] std::vector<HeldSocket> held_sockets(const std::string& path, Subject::Scope scope) const override;
 
  private:
   CgroupTree tree_;
   Fd clock_program_;
   egress_control& control_;
+  SocketTable sockets_;
 };
 
 /// Returns when every BPF program (not sleepable) that was running at the call has returned.

@@ -63,7 +63,8 @@ class Actions : public NetTest, public ::testing::WithParamInterface<Case> {
           added(std::string("drop cgroup /a to ") + (GetParam().v6 ? "2001:db8:bad::/48" : "203.0.113.0/24"));
       wider_ = wider.empty() ? 0 : wider[0];
     }
-    const auto ids = added(std::string(GetParam().action) + " cgroup /a to " + target().text() + protocol);
+    const auto ids =
+        added(std::string(GetParam().action) + " cgroup /a to " + target().text() + protocol + " --established keep");
     return ids.empty() ? 0 : ids[0];
   }
 

@@ -114,7 +114,7 @@ TEST_F(Sockets, E3ADatagramSocketConnectedBeforeTheRuleIsStopped) {
     const Arrived before = arrived();
     ASSERT_EQ(actor.send(socket), 0);
     EXPECT_EQ((arrived() - before).packets, 1U);
-    const std::uint32_t id = add(action + " cgroup /a to 203.0.113.7");
+    const std::uint32_t id = add(action + " cgroup /a to 203.0.113.7 --established keep");
     EXPECT_EQ(actor.send(socket), EPERM);
     EXPECT_EQ((arrived() - before).packets, 1U);
     EXPECT_EQ(counted(id).packets, 1U);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "support/fake_world.hpp"
 
+#include <cerrno>
 #include <cstring>
 
 #include "engine/names.hpp"
@@ -47,6 +48,36 @@ std::vector<CgroupId> FakeWorld::cgroups_named(const std::string& name) const {
 Result<void> FakeWorld::wait_for_mkdir() {
   if (meanwhile) meanwhile();
   return {};
+}
+
+SocketListing FakeWorld::sockets() {
+  ++listings;
+  return {existing, listing_problem};
+}
+
+std::vector<int> FakeWorld::destroy(std::span<const Socket> sockets) {
+  std::vector<int> results;
+  const std::vector<Socket> doomed(sockets.begin(), sockets.end());
+  for (const Socket& socket : doomed) {
+    const auto same = [&socket](const Socket& other) { return other.key == socket.key; };
+    if (destroy_error != 0) {
+      results.push_back(destroy_error);
+    } else {
+      results.push_back(std::erase_if(existing, same) > 0 ? 0 : ENOENT);
+    }
+  }
+  if (!doomed.empty() && when_destroyed) when_destroyed();
+  return results;
+}
+
+std::vector<HeldSocket> FakeWorld::held_sockets(const std::string& path, Subject::Scope scope) const {
+  std::vector<HeldSocket> found;
+  for (const auto& [cgroup, sockets] : held) {
+    const bool below = path == "/" || cgroup.starts_with(path + "/");
+    if (cgroup != path && !(scope == Subject::Scope::Subtree && below)) continue;
+    found.insert(found.end(), sockets.begin(), sockets.end());
+  }
+  return found;
 }
 
 CgroupId FakeWorld::mkdir_unbound(const std::string& path) {

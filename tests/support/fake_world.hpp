@@ -21,6 +21,9 @@ class FakeWorld final : public World {
   std::optional<std::string> path_of(CgroupId id) const override;
   std::vector<CgroupId> cgroups_named(const std::string& name) const override;
   Result<void> wait_for_mkdir() override;
+  SocketListing sockets() override;
+  std::vector<int> destroy(std::span<const Socket> sockets) override;
+  std::vector<HeldSocket> held_sockets(const std::string& path, Subject::Scope scope) const override;
 
   void advance(std::chrono::nanoseconds by) { clock_ += by; }
 
@@ -37,6 +40,14 @@ class FakeWorld final : public World {
   std::function<void()> meanwhile;
   std::function<void()> while_readers_finish;
   int grace_periods = 0;
+
+  /// Sockets that exist; destroying takes them out.
+  std::vector<Socket> existing;
+  std::string listing_problem;
+  int destroy_error = 0;
+  std::function<void()> when_destroyed;
+  std::map<std::string, std::vector<HeldSocket>> held;  ///< by the path of the holder's cgroup
+  int listings = 0;
 
  private:
   void bind(const std::string& path, CgroupId id);

@@ -136,6 +136,41 @@ TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileReplacing) {
   });
 }
 
+/// Looking for sockets takes longer than a lease lasts.
+TEST(EngineSweepOfTheKernel, MayComeWhileConnectionsAreCut) {
+  const auto change = [](EngineLab& lab) {
+    return lab.engine
+        .add(
+            {cgroup("/app"), {rule("allow 10.0.0.1:100-140"), rule("reject 10.0.0.1:190")}, {}, true, Established::Cut})
+        .ok();
+  };
+  const auto connect = [](Interrupted& lab) {
+    Socket socket;
+    socket.state = Socket::State::Connected;
+    socket.remote = *parse_address("10.0.0.1");
+    socket.remote_port = 190;
+    socket.cgroup = *lab.world.cgroup_at("/app");
+    lab.world.existing = {socket};
+  };
+  Interrupted whole;
+  connect(whole);
+  ASSERT_TRUE(change(whole));
+  whole.world.advance(5s);
+  Interrupted lab;
+  connect(lab);
+  lab.world.when_destroyed = [&lab] {
+    lab.world.advance(5s);
+    for (int i = 0; i < 2; ++i) sweep_as_the_kernel(lab.tables, lab.world);
+  };
+  ASSERT_TRUE(change(lab));
+  EXPECT_TRUE(lab.world.existing.empty());
+  EXPECT_EQ(lab.picture(), whole.picture());
+  lab.world.advance(longest_lifetime);
+  for (int i = 0; i < 2; ++i) sweep_as_the_kernel(lab.tables, lab.world);
+  ASSERT_TRUE(lab.engine.maintain().ok());
+  EXPECT_EQ(lab.tables.leftovers(), "");
+}
+
 /// It stood still, a sweep came, it went on for `more` writes without noticing, and was killed.
 TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillBeforeItIsKilled) {
   for (std::size_t n = 1; n <= 60; ++n) {
