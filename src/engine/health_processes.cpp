@@ -6,6 +6,7 @@
 #include "sys/cgroup.hpp"
 #include "sys/mountinfo.hpp"
 #include "sys/process_view.hpp"
+#include "sys/processes.hpp"
 
 namespace egress {
 namespace {

@@ -12,10 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
 #include <thread>
 
 #include "sys/netlink.hpp"
+#include "sys/network_namespaces.hpp"
 
 namespace egress {
 namespace {
@@ -150,15 +150,11 @@ Result<void> visit_namespace_of(std::uint32_t inode, const std::function<void()>
     visit();
     return {};
   }
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const Fd candidate(::open((entry.path() / "ns/net").c_str(), O_RDONLY | O_CLOEXEC));
-    if (!candidate.valid()) continue;
-    Result<std::uint32_t> number = namespace_inode(candidate.get());
-    if (number && *number == inode) return visit_namespace(candidate.get(), visit);
-  }
+  std::optional<Result<void>> visited;
+  visit_network_namespaces([&](const Result<NetworkNamespace>& one) {
+    if (!visited && one && one.value().inode == inode) visited = visit_namespace(one.value().fd.get(), visit);
+  });
+  if (visited) return *visited;
   return Error{ErrorKind::NotFound,
                "enter network namespace",
                "inode " + std::to_string(inode),

@@ -108,14 +108,6 @@ std::set<int> processes_in(const CgroupTree& tree, const std::string& path, Subj
   return processes;
 }
 
-std::vector<int> all_processes() {
-  std::vector<int> pids;
-  each_entry("/proc", [&](const char* name) {
-    if (const auto pid = number_of<int>(name)) pids.push_back(*pid);
-  });
-  return pids;
-}
-
 const std::set<std::uint64_t>& ProcessViewer::packet_sockets_of(int pid) {
   struct stat space {};
   ::stat(proc_path(pid, "ns/net").c_str(), &space);

@@ -37,9 +37,6 @@ class ProcessViewer {
 /// The processes in a cgroup, and in those below it unless the scope is Only. Paths are those of the tree.
 [[nodiscard]] std::set<int> processes_in(const CgroupTree& tree, const std::string& path, Subject::Scope scope);
 
-/// Every process that /proc shows.
-[[nodiscard]] std::vector<int> all_processes();
-
 /// Whether a process of this /proc/PID/status has the capability in effect.
 [[nodiscard]] bool has_capability(std::string_view proc_status, unsigned number);
 
