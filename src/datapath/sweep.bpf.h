@@ -144,20 +144,22 @@ static __always_inline void remove_and_come_again(struct egress_rule *rule, stru
 
 static long sweep_rule(struct bpf_map *map, const __u32 *slot, struct egress_rule *rule, struct sweep *sweep)
 {
+	__u64 ends;
+
 	if (!rule->id) {
 		forget_links(rule);
-		return 0;
-	}
-	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_NEW)) {
-		remove_and_come_again(rule, sweep);
 		return 0;
 	}
 	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_OLD)) {
 		rule->died = 0; /* in force meanwhile: the trial's deadline has passed */
 		rule->flags &= ~EGRESS_RULE_TRIAL_OLD;
 	}
-	/* Over is over, also for a rule that a change was about to bring or to take. */
-	if (rule->expires_at <= sweep->now)
+	/*
+	 * Over is over, also for a rule that a change was about to bring or to take. One call for both
+	 * reasons: the verifier follows each.
+	 */
+	ends = rule->expires_at * (1 - (sweep->trial_over & rule->flags / EGRESS_RULE_TRIAL_NEW & 1));
+	if (ends <= sweep->now)
 		remove_and_come_again(rule, sweep);
 	else if (rule->expires_at < sweep->next_deadline)
 		sweep->next_deadline = rule->expires_at;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
+#include <net/if.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,8 +29,11 @@
 #include "core/evaluate.hpp"
 #include "engine/engine.hpp"
 #include "engine/explain.hpp"
+#include "sys/bpf_map.hpp"
+#include "sys/devices.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/kernel_world.hpp"
+#include "sys/strict_program.hpp"
 
 namespace egress::test {
 namespace {
@@ -474,6 +478,75 @@ TEST_F(Judges, GiveTheSameVerdictsAndTheSameCounts) {
   const auto reasons = *tables_->read_reasons();
   EXPECT_EQ(reasons[EGRESS_REASON_LIMIT], 0u);
   EXPECT_EQ(reasons[EGRESS_REASON_TORN], 0u);
+}
+
+/// Binds the device that test runs of XDP come from to a cgroup, without attaching anything to it.
+class StrictJudge {
+ public:
+  StrictJudge(const PinDirectory& pins, KernelTables& tables, const CgroupTree& tree, const std::string& leaf)
+      : devices_(HashMap<std::uint64_t, egress_device>::adopt(*duplicate(tables.fd_of("devices"))).value()) {
+    MapFds maps;
+    for (const MapLayout& layout : map_layouts()) maps.emplace(layout.name, *pins.open_pin(std::string(layout.name)));
+    maps.emplace("cache", *pins.open_pin("cache"));
+    program_ = *load_strict_program("egress_xdp", tables.meta(), maps);
+    egress_device device{};
+    device.flags = EGRESS_DEVICE_XDP;
+    device.ids[device.levels++] = static_cast<std::uint64_t>(tree.id());
+    for (std::size_t end = 0; end != std::string::npos;) {
+      end = leaf.find('/', end + 1);
+      device.ids[device.levels++] = static_cast<std::uint64_t>(*tree.cgroup_at(leaf.substr(0, end)));
+    }
+    device.cgroup_id = device.ids[device.levels - 1];
+    EXPECT_TRUE(devices_.put(egress_device_key(*own_namespace_inode(), if_nametoindex("lo")), device));
+  }
+
+  /// Whether it drops; nullopt if the kernel does not take such a frame for a test.
+  [[nodiscard]] std::optional<bool> drops(const Frame& frame) const {
+    std::vector<std::byte> bytes(14);
+    bytes[12] = static_cast<std::byte>(frame.ethertype >> 8);
+    bytes[13] = static_cast<std::byte>(frame.ethertype & 0xFF);
+    bytes.insert(bytes.end(), frame.packet.begin(), frame.packet.end());
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = bytes.data(),
+                .data_size_in = static_cast<std::uint32_t>(bytes.size()), .repeat = 1);
+    if (bpf_prog_test_run_opts(program_.get(), &options) != 0) return std::nullopt;
+    return options.retval == XDP_DROP;
+  }
+
+ private:
+  HashMap<std::uint64_t, egress_device> devices_;
+  Fd program_;
+};
+
+// The frame reader of the strict layer, and the same matcher behind it.
+TEST_F(Judges, TheStrictLayerGivesTheSameVerdicts) {
+  const std::uint64_t given = seed_given();
+  const std::uint64_t base = given ? given : std::random_device{}();
+  const std::uint64_t rounds = given ? 1 : std::max<std::uint64_t>(rounds_wanted() / 10, 1);
+  auto pins = PinDirectory::open(instance_.get().pin_dir);
+  auto tree = CgroupTree::open(root());
+  ASSERT_TRUE(pins && tree);
+  std::uint64_t compared = 0, dropped = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    RandomTraffic random(base + round);
+    const Plan plan = make_plan(random);
+    const Reference reference = put_in_force(plan);
+    const StrictJudge strict(*pins, *tables_, *tree, plan.leaf);
+    for (int i = 0; i < packets_of_round; ++i) {
+      const Frame frame = random.frame();
+      const std::optional<bool> drops = strict.drops(frame);
+      if (!drops || (frame.ethertype != 0x0800 && frame.ethertype != 0x86DD)) continue;
+      Tally counts;
+      const bool expected = reference.judge(frame, counts);
+      ++compared;
+      dropped += expected;
+      ASSERT_EQ(*drops, expected) << "to see it again: EGRESS_TEST_SEED=" << base + round << "\npacket " << i
+                                  << fmt::format(": ethertype {:04x}\n", frame.ethertype) << hex(frame.packet) << "\n"
+                                  << in_force_;
+    }
+    take_off(plan);
+  }
+  fmt::print("{} frames judged alike ({} dropped), {} rule sets from seed {}\n", compared, dropped, rounds, base);
+  EXPECT_GT(compared, rounds * packets_of_round / 2);
 }
 
 // H8: between the look-up of a key and the read of its rule, the place may have become another rule's. No race is

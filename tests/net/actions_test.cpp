@@ -145,7 +145,7 @@ TEST_P(UdpActions, DecideWhatBecomesOfDatagrams) {
   expect_bystanders_pass(actor);
 }
 
-INSTANTIATE_TEST_SUITE_P(Udp, UdpActions, ::testing::ValuesIn(cases(IPPROTO_UDP)), name_of);
+INSTANTIATE_TEST_SUITE_P(Udp, UdpActions, share_of(cases(IPPROTO_UDP), 5), name_of);
 
 class TcpFlow : public Actions {
  protected:
@@ -212,7 +212,7 @@ TEST_P(TcpFlow, FollowsTheRule) {
   expect_bystanders_pass(actor);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tcp, TcpFlow, ::testing::ValuesIn(cases(IPPROTO_TCP)), name_of);
+INSTANTIATE_TEST_SUITE_P(Tcp, TcpFlow, share_of(cases(IPPROTO_TCP), 5), name_of);
 
 class OneAction : public NetTest {};
 
