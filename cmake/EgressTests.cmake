@@ -39,10 +39,15 @@ target_compile_options(syscall_faults PRIVATE -Wall -Wextra)
 target_link_libraries(syscall_faults PRIVATE ${CMAKE_DL_LIBS})
 target_compile_definitions(test_options INTERFACE EGRESS_SYSCALL_FAULTS="$<TARGET_FILE:syscall_faults>")
 
+# Sanitized are the library and the command. What drives the command with real packets takes twice as long to compile
+# with checks in it, and is checked by being run.
+set(EGRESS_UNCHECKED $<$<BOOL:${EGRESS_SANITIZE}>:-fno-sanitize=all>)
+
 file(GLOB support_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/support/*.cpp")
 if(support_sources)
   add_library(test_support STATIC EXCLUDE_FROM_ALL ${support_sources})
   target_link_libraries(test_support PUBLIC test_options)
+  target_compile_options(test_support PRIVATE ${EGRESS_UNCHECKED})
   foreach(dependency syscall_faults bpf_${EGRESS_BPF_NAME} ${test_bpf_targets})
     if(TARGET ${dependency})
       add_dependencies(test_support ${dependency})
@@ -73,6 +78,10 @@ function(egress_add_tests kind)
   # Not bpf: its judges are compared a hundred thousand times.
   target_compile_options(${kind}_tests PRIVATE -g1
     "$<$<NOT:$<STREQUAL:${kind},bpf>>:-O0;-Wno-cpp>") # cpp: fortification says that it needs optimisation
+  if(kind STREQUAL net)
+    target_compile_options(net_tests PRIVATE ${EGRESS_UNCHECKED})
+    target_compile_definitions(net_tests PRIVATE $<$<BOOL:${EGRESS_SANITIZE}>:EGRESS_SANITIZED>)
+  endif()
   foreach(dependency egress bpf_${EGRESS_BPF_NAME} ${test_bpf_targets})
     if(TARGET ${dependency})
       add_dependencies(${kind}_tests ${dependency})

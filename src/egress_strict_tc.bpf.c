@@ -81,7 +81,10 @@ static __always_inline __u64 cgroup_of_frame(struct __sk_buff *skb, __u32 frame)
 		sk = bpf_sk_fullsock(sk);
 	if (sk)
 		return (__u64)cgroup_of(plain_socket(sk));
-	return frame & (FRAME_V4 | FRAME_V6) ? cgroup_of_answer(skb, frame) : 0;
+	/* Forwarded: whoever listens to that port here has not sent it. */
+	if (skb->ingress_ifindex || !(frame & (FRAME_V4 | FRAME_V6)))
+		return 0;
+	return cgroup_of_answer(skb, frame);
 }
 
 static __always_inline bool is_in_subtree(__u64 cgroup)

@@ -7,7 +7,7 @@ namespace egress::cli {
 namespace {
 
 /// A text for fish, in single quotes.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -44,12 +44,12 @@ std::string_view candidates(Offer offer) {
 
 std::string option_line(const OptionRow& row, std::string_view condition) {
   std::string line = "complete -c egress";
-  if (!condition.empty()) line += fmt::format(" -n {}", quoted(condition));
+  if (!condition.empty()) line += fmt::format(" -n {}", in_quotes(condition));
   for (const std::string_view name : names_of(row)) {
     line += name.starts_with("--") ? fmt::format(" -l {}", name.substr(2)) : fmt::format(" -s {}", name.substr(1));
   }
   if (takes_value(row)) line += fmt::format(" -r{}", candidates(row.offer));
-  return line + fmt::format(" -d {}\n", quoted(row.help));
+  return line + fmt::format(" -d {}\n", in_quotes(row.help));
 }
 
 constexpr std::string_view functions = R"fish(function __egress_cgroups
@@ -74,13 +74,13 @@ end
 std::string verb_lines(const Verb& verb) {
   const std::string condition = fmt::format("__fish_seen_subcommand_from {}", verb.name);
   std::string out =
-      fmt::format("complete -c egress -n __fish_use_subcommand -a {} -d {}\n", verb.name, quoted(verb.summary));
+      fmt::format("complete -c egress -n __fish_use_subcommand -a {} -d {}\n", verb.name, in_quotes(verb.summary));
   for (const OptionRow& row : verb.options) out += option_line(row, condition);
   for (const std::string_view word : sentence_words(verb.words)) {
-    if (!word.starts_with("-")) out += fmt::format("complete -c egress -n {} -a {}\n", quoted(condition), word);
+    if (!word.starts_with("-")) out += fmt::format("complete -c egress -n {} -a {}\n", in_quotes(condition), word);
   }
   if (takes_rule_ids(verb.words))
-    out += fmt::format("complete -c egress -n {} -a '(__egress_rules)'\n", quoted(condition));
+    out += fmt::format("complete -c egress -n {} -a '(__egress_rules)'\n", in_quotes(condition));
   return out;
 }
 

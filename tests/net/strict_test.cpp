@@ -94,7 +94,7 @@ int not_ip(int, const SocketAddress&) {
 }
 
 /// B7: a packet that a process makes comes in by a TUN device and is forwarded.
-int by_tun(int, const SocketAddress& to) {
+int inject(const testing::Packet& packet) {
   const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
   ifreq request{};
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
@@ -108,10 +108,21 @@ int by_tun(int, const SocketAddress& to) {
   std::ofstream("/proc/sys/net/ipv4/ip_forward") << 1;
   std::ofstream("/proc/sys/net/ipv4/conf/all/rp_filter") << 0;
   std::ofstream("/proc/sys/net/ipv4/conf/t0/rp_filter") << 0;
-  const testing::Packet packet = testing::Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).udp(port);
   const bool sent = write(fd, packet.bytes().data(), packet.size()) == static_cast<ssize_t>(packet.size());
   close(fd);
   return sent ? 0 : EIO;
+}
+
+int by_tun(int, const SocketAddress& to) {
+  return inject(testing::Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).udp(port));
+}
+int stream_by_tun(int, const SocketAddress& to) {
+  return inject(testing::Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).tcp(port));
+}
+std::uint16_t source_port_of_stream() {
+  const testing::Packet packet = testing::Ipv4({.dst = "203.0.113.7", .src = "198.51.100.77"}).tcp(port);
+  return static_cast<std::uint16_t>(std::to_integer<int>(packet.bytes()[20]) << 8 |
+                                    std::to_integer<int>(packet.bytes()[21]));
 }
 
 class Strict : public NetTest {
@@ -251,6 +262,20 @@ TEST_F(Strict, B1AnAnswerWithASynCookieIsJudgedAsItsListeners) {
     ASSERT_EQ(inside("strict off").status, 0);
     server.close(listener);
   }
+}
+
+// B6: what is forwarded is no answer of a listener that happens to have the port.
+TEST_F(Strict, B6ForwardedPacketsAreNobodysAtTheDeviceTheyLeaveBy) {
+  const Actor server = lab().actor("/a");
+  const Endpoint anywhere{"0.0.0.0", source_port_of_stream()};
+  const SocketHandle listener = server.tcp(anywhere);
+  ASSERT_EQ(server.bind(listener, anywhere), 0);
+  ASSERT_EQ(server.listen(listener), 0);
+  (void)done("drop cgroup /a to 203.0.113.7");
+  ASSERT_EQ(inside("strict on --dev c0").status, 0);
+  EXPECT_EQ(server.perform(none, forbidden, stream_by_tun), 0);
+  EXPECT_EQ(arrived(forbidden), 1U);
+  EXPECT_EQ(server.perform(none, forbidden, queued), ENOBUFS) << "its own are";
 }
 
 TEST_F(Strict, G9AProgramOfOthersStaysAndIsNamed) {

@@ -72,7 +72,7 @@ template <typename Condition>
 /// A number of repetitions that EGRESS_TEST_SCALE replaces for longer runs. Sanitized commands take five times as
 /// long and do the same: a sixth of them will do.
 [[nodiscard]] inline std::uint64_t scaled(std::uint64_t usual) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef EGRESS_SANITIZED
   usual = (usual + 5) / 6;
 #endif
   const char* text = std::getenv("EGRESS_TEST_SCALE");
@@ -84,7 +84,7 @@ template <typename Condition>
 template <typename Cases>
 [[nodiscard]] auto share_of(const Cases& cases, [[maybe_unused]] std::size_t share) {
   std::vector<std::remove_cvref_t<decltype(*std::begin(cases))>> chosen(std::begin(cases), std::end(cases));
-#ifdef __SANITIZE_ADDRESS__
+#ifdef EGRESS_SANITIZED
   std::size_t at = 0;
   std::erase_if(chosen, [&](const auto&) { return at++ % share != 0; });
 #endif
