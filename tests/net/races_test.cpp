@@ -126,7 +126,8 @@ TEST_F(Races, CgroupsThatComeAndGoWhileTheirNamesDoLeaveNothingBehind) {
   EXPECT_EQ(ended[1], 0);
   const Outcome status = lab().egress("status -o json");
   EXPECT_EQ(status.status, 0) << status.text();
-  for (const nlohmann::json& finding : status.json()["findings"]) EXPECT_EQ(finding["severity"], "note") << finding;
+  const nlohmann::json said = status.json();
+  for (const nlohmann::json& finding : said["findings"]) EXPECT_EQ(finding["severity"], "note") << finding;
   (void)done("rm --all");
   // A removed cgroup is forgotten when its last reference goes, a moment later.
   EXPECT_TRUE(eventually(5s, [&] { return size_of("bindings") == bindings; }))
