@@ -7,9 +7,9 @@ enable_testing()
 add_custom_target(all_tests)
 set(EGRESS_TEST_TIMEOUT 120)
 
-# What ctest may hand out at once: at most three tests that make namespaces and load programs (scripts/run-tests).
+# What ctest may hand out at once: at most two tests that make namespaces and load programs (scripts/run-tests).
 file(WRITE "${PROJECT_BINARY_DIR}/test-resources.json"
-  [[{"version": {"major": 1, "minor": 0}, "local": [{"kernel": [{"id": "0", "slots": 1}, {"id": "1", "slots": 1}, {"id": "2", "slots": 1}]}]}
+  [[{"version": {"major": 1, "minor": 0}, "local": [{"kernel": [{"id": "0", "slots": 1}, {"id": "1", "slots": 1}]}]}
 ]])
 
 # Programs that tests or benchmarks attach beside ours: build/<name>.bpf.o, build/<name>.skel.h.
