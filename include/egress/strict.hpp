@@ -63,6 +63,9 @@ struct StrictReport {
   std::vector<std::string> uncovered;
 };
 
+/// Usage if the request asks for nothing, or for too much at once. Looks at nothing but the request.
+[[nodiscard]] Result<void> check(const StrictRequest& request);
+
 /// Guards devices, or renews the program on those that are guarded. All of them, or none and an error. Programs of
 /// others stay: where one is in the way, the error says whose. The instance must be loaded.
 /// Needs CAP_NET_ADMIN beside what loading needs.

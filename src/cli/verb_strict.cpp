@@ -57,11 +57,12 @@ void print_devices(const Context& context, const std::vector<StrictDevice>& devi
 
 Result<int> turn_on(Context& context) {
   const Options& options = context.options();
+  const StrictRequest request{options.devices, options.as.value_or(std::string()),
+                              options.container_of.value_or(std::string()), options.strict_l2, options.as_filter};
+  if (auto good = check(request); !good) return std::move(good).error().in("strict on");
   // Loads the program when it is not loaded yet, as rules do.
   if (auto loaded = context.open_or_load(); !loaded) return loaded.error();
-  const auto report = strict_on(context.instance(),
-                                {options.devices, options.as.value_or(std::string()),
-                                 options.container_of.value_or(std::string()), options.strict_l2, options.as_filter});
+  const auto report = strict_on(context.instance(), request);
   if (!report) return report.error();
   print_devices(context, report->devices);
   for (const std::string& name : report->uncovered) {

@@ -19,12 +19,6 @@ bool is_mapped(const Address& address) {
   return address.family == Family::V6 && std::equal(mapped.begin(), mapped.end(), address.bytes.begin());
 }
 
-Address unmapped(const Address& address) {
-  Address out;
-  std::copy(address.bytes.begin() + 12, address.bytes.end(), out.bytes.begin());
-  return out;
-}
-
 Address masked(Address address, unsigned length) {
   for (unsigned i = 0; i < address.bytes.size(); ++i) {
     const unsigned kept = std::clamp(length, 8 * i, 8 * i + 8) - 8 * i;
@@ -107,6 +101,13 @@ Error address_error(std::string_view whole, std::string_view text) {
   return fail(quote(text) + " is not an IP address", "names are not looked up: give an IPv4 or IPv6 address, or any");
 }
 
+Address unmapped(const Address& address) {
+  if (!is_mapped(address)) return address;
+  Address out;
+  std::copy(address.bytes.begin() + 12, address.bytes.end(), out.bytes.begin());
+  return out;
+}
+
 bool Prefix::contains(const Address& other) const {
   return other.family == address.family && masked(other, length) == masked(address, length);
 }
@@ -114,7 +115,7 @@ bool Prefix::contains(const Address& other) const {
 Result<Address> parse_address(std::string_view text) {
   const std::optional<Address> address = read_address(text);
   if (!address) return address_error(text, text);
-  return is_mapped(*address) ? unmapped(*address) : *address;
+  return unmapped(*address);
 }
 
 std::string format(const Address& address) {

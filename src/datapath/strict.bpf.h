@@ -113,7 +113,6 @@ __noinline int judge_frame(PACKET *packet, __u64 origin, __u64 id, __u32 frame)
 		return TRY_AGAIN;
 	if (!answer)
 		return FRAME_PASSED;
-	print_verdict(id, answer);
 	count_oddities(flow.flags, true);
 	count_processed(amount.packets);
 	count_drop(answer, &amount);

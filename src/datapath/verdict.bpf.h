@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What follows from an answer of match.bpf.h, at every hook: counts, and a line in the trace pipe if asked for. */
+/* What follows from an answer of match.bpf.h: counts, and at packets and calls a line in the trace pipe if asked for. */
 #ifndef EGRESS_DATAPATH_VERDICT_H
 #define EGRESS_DATAPATH_VERDICT_H
 

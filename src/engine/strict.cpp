@@ -2,17 +2,15 @@
 #include "egress/strict.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <fstream>
 #include <memory>
 
 #include "engine/strict_target.hpp"
 #include "sys/bpf_map.hpp"
 #include "sys/bpffs.hpp"
 #include "sys/cgroup.hpp"
-#include "sys/devices.hpp"
 #include "sys/kernel_tables.hpp"
+#include "sys/network_namespaces.hpp"
 #include "sys/strict_attachment.hpp"
 #include "sys/strict_program.hpp"
 
@@ -181,25 +179,25 @@ Result<void> release(Opened& opened, const DeviceEntry& entry) {
   return opened.devices.erase(entry.first);
 }
 
-/// Entries of a device of this name that was there before and is gone.
-Result<void> forget_former(Opened& opened, std::uint32_t netns, const Device& device) {
+/// Takes away entries of a device of this name that was there before and is gone. One that stays is told as lost.
+void forget_former(Opened& opened, std::uint32_t netns, const Device& device) {
   Result<std::vector<DeviceEntry>> entries = opened.devices.entries();
-  if (!entries) return std::move(entries).error();
+  if (!entries) return;
   for (const DeviceEntry& entry : *entries) {
     const StrictPlace place = place_of(entry.first, StrictLayer::Tc);
-    if (place.netns != netns || place.ifindex == device.ifindex || name_in(entry.second) != device.name) continue;
-    if (Result<void> done = release(opened, entry); !done) return done;
+    const bool former = place.netns == netns && place.ifindex != device.ifindex && name_in(entry.second) == device.name;
+    if (former) (void)release(opened, entry);
   }
-  return {};
 }
 
 Result<StrictReport> guard(Opened& opened, const CgroupTree& tree, const StrictTarget& target) {
-  Result<std::uint32_t> netns = own_namespace_inode();
-  if (!netns) return std::move(netns).error();
+  Result<NetworkNamespace> here = own_network_namespace();
+  if (!here) return std::move(here).error();
+  const auto netns = static_cast<std::uint32_t>(here->inode);
   Result<MapFds> maps = open_maps(opened.directory);
   if (!maps) return std::move(maps).error();
   const StrictLayer layer = target.ids.empty() ? StrictLayer::Tc : StrictLayer::Xdp;
-  Guarding guarding(opened, std::move(*maps), *netns);
+  Guarding guarding(opened, std::move(*maps), netns);
   for (const Device& device : target.devices) {
     Result<void> added = guarding.add(device, layer, target);
     if (added) continue;
@@ -208,12 +206,10 @@ Result<StrictReport> guard(Opened& opened, const CgroupTree& tree, const StrictT
     return error;
   }
   guarding.commit();
-  for (const Device& device : target.devices) {
-    if (Result<void> done = forget_former(opened, *netns, device); !done) return std::move(done).error();
-  }
+  for (const Device& device : target.devices) forget_former(opened, netns, device);
   StrictReport report{{}, target.uncovered};
   for (const Device& device : target.devices) {
-    const std::uint64_t key = egress_device_key(*netns, device.ifindex);
+    const std::uint64_t key = egress_device_key(netns, device.ifindex);
     Result<std::optional<egress_device>> entry = opened.devices.get(key);
     if (entry && entry->has_value()) report.devices.push_back(describe(opened, tree, {key, **entry}, layer));
   }

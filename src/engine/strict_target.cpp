@@ -2,15 +2,17 @@
 #include "engine/strict_target.hpp"
 
 #include <linux/if_arp.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <fstream>
+#include <climits>
 #include <optional>
+#include <set>
 
+#include "core/decimal.hpp"
 #include "drop_egress_by_cgroup.h"
+#include "sys/network_namespaces.hpp"
+#include "sys/process_view.hpp"
 
 namespace egress {
 namespace {
@@ -44,40 +46,24 @@ Result<std::string> path_of_subject(const CgroupTree& tree, const std::string& t
   return *path;
 }
 
-std::optional<int> process_number(const std::string& text) {
-  int pid = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (error != std::errc() || end != text.data() + text.size() || pid <= 0) return std::nullopt;
-  return pid;
-}
-
-/// Any process of a cgroup or of one below it.
-std::optional<int> process_in(const CgroupTree& tree, const std::string& path) {
-  const auto first_of = [&](const std::string& cgroup) -> std::optional<int> {
-    std::ifstream procs(tree.directory() + cgroup + "/cgroup.procs");
-    int pid = 0;
-    return procs >> pid && pid > 0 ? std::optional<int>(pid) : std::nullopt;
-  };
-  std::optional<int> found = first_of(path);
-  tree.walk([&](const std::string& cgroup, const std::string&, CgroupId) {
-    if (!found && cgroup.starts_with(path + "/")) found = first_of(cgroup);
-    return !found;
-  });
-  return found;
-}
-
 struct Container {
   std::string cgroup;
-  Fd netns;
+  NetworkNamespace netns;
 };
 
 Result<Container> find_container(const CgroupTree& tree, const std::string& text) {
-  const std::optional<int> given = process_number(text);
-  Result<std::string> path = given ? tree.path_of_process(*given) : path_of_subject(tree, text);
+  const std::optional<std::uint64_t> given = parse_decimal(text);
+  if (given && *given > INT_MAX) return not_found("pid " + text, "no such process");
+  int pid = static_cast<int>(given.value_or(0));
+  Result<std::string> path = given ? tree.path_of_process(pid) : path_of_subject(tree, text);
   if (!path) return std::move(path).error();
-  const std::optional<int> pid = given ? given : process_in(tree, *path);
-  if (!pid) return not_found("cgroup " + *path, "no process in it, so no network namespace", "start the container");
-  Result<Fd> netns = open_namespace_of(*pid);
+  if (!given) {
+    const std::set<int> processes = processes_in(tree, *path, Subject::Scope::Subtree);
+    if (processes.empty())
+      return not_found("cgroup " + *path, "no process in it, so no network namespace", "start the container");
+    pid = *processes.begin();
+  }
+  Result<NetworkNamespace> netns = network_namespace_of(pid);
   if (!netns) return std::move(netns).error();
   return Container{*std::move(path), *std::move(netns)};
 }
@@ -89,23 +75,21 @@ bool leads_out(const Device& device) {
 }
 
 /// The devices here that are the other end of a veth there, and those there that have no end here.
-Result<void> add_host_side(const Fd& netns, StrictTarget& target) {
+Result<void> add_host_side(const NetworkNamespace& container, StrictTarget& target) {
+  Result<NetworkNamespace> own = own_network_namespace();
+  if (!own) return std::move(own).error();
+  if (own->inode == container.inode)
+    return usage_error({}, "the process is in this network namespace itself", "guard its devices with --dev");
   std::vector<Device> inside;
   std::optional<std::int32_t> number_of_here;
-  Result<std::uint32_t> here = own_namespace_inode();
-  Result<std::uint32_t> there = namespace_inode(netns.get());
-  if (here && there && *here == *there)
-    return usage_error({}, "the process is in this network namespace itself", "guard its devices with --dev");
-  Result<Fd> own = open_namespace_of(::gettid());
-  if (!own) return std::move(own).error();
   Result<std::vector<Device>> devices = list_devices();  // gives the namespaces at the other ends their numbers
   if (!devices) return std::move(devices).error();
-  Result<void> visited = visit_namespace(netns.get(), [&] {
+  Result<void> entered = enter_namespace(container.fd.get(), [&] {
     if (Result<std::vector<Device>> listed = list_devices()) inside = *std::move(listed);
-    if (Result<std::optional<std::int32_t>> number = namespace_number(own->get())) number_of_here = *number;
+    if (Result<std::optional<std::int32_t>> number = namespace_number(own->fd.get())) number_of_here = *number;
   });
-  if (!visited) return visited;
-  Result<std::optional<std::int32_t>> number = namespace_number(netns.get());
+  if (!entered) return entered;
+  Result<std::optional<std::int32_t>> number = namespace_number(container.fd.get());
   if (!number) return std::move(number).error();
   for (Device& device : *devices) {
     if (device.kind == "veth" && *number && device.peer_namespace == *number)
@@ -129,6 +113,8 @@ Result<void> add_devices(const StrictRequest& request, StrictTarget& target) {
   return {};
 }
 
+}  // namespace
+
 Result<void> check(const StrictRequest& request) {
   if (request.devices.empty() == request.container_of.empty())
     return usage_error({}, "either --dev or --container-of is needed", "egress strict on --dev eth0");
@@ -140,8 +126,6 @@ Result<void> check(const StrictRequest& request) {
     return usage_error("--as-filter", "is for what leaves by a device", "--dev without --as");
   return {};
 }
-
-}  // namespace
 
 Result<StrictTarget> find_strict_target(const CgroupTree& tree, const StrictRequest& request) {
   if (Result<void> good = check(request); !good) return std::move(good).error();

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "sys/devices.hpp"
 
-#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <thread>
 
 #include "sys/netlink.hpp"
-#include "sys/network_namespaces.hpp"
 
 namespace egress {
 namespace {
@@ -25,7 +20,6 @@ using Buffer = std::array<char, 512>;
 nlmsghdr* start_request(Buffer& buffer, std::uint16_t type) {
   nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
   request->nlmsg_type = type;
-  request->nlmsg_seq = 1;
   return request;
 }
 
@@ -62,7 +56,9 @@ Device read_device(const nlmsghdr* message) {
 
 }  // namespace
 
-Result<std::vector<Device>> list_devices() {
+namespace {
+
+Result<std::vector<Device>> list_once() {
   Result<Netlink> netlink = Netlink::open(NETLINK_ROUTE);
   if (!netlink) return std::move(netlink).error().in("list devices");
   Buffer buffer;
@@ -74,6 +70,16 @@ Result<std::vector<Device>> list_devices() {
     if (message->nlmsg_type == RTM_NEWLINK) devices.push_back(read_device(message));
   });
   if (!asked) return std::move(asked).error().in("list devices");
+  return devices;
+}
+
+}  // namespace
+
+Result<std::vector<Device>> list_devices() {
+  // EINTR: devices came or went between two parts of the answer.
+  constexpr int tries = 5;
+  Result<std::vector<Device>> devices = list_once();
+  for (int again = 1; again < tries && !devices && devices.error().code == EINTR; ++again) devices = list_once();
   return devices;
 }
 
@@ -103,64 +109,6 @@ Result<std::optional<std::int32_t>> namespace_number(int netns_fd) {
   });
   if (!asked) return std::move(asked).error();
   return number < 0 ? std::optional<std::int32_t>() : number;
-}
-
-Result<std::uint32_t> namespace_inode(int netns_fd) {
-  struct stat status {};
-  const int failed = ::fstat(netns_fd, &status);
-  const int err = errno;
-  if (failed) return system_error("read network namespace", {}, err);
-  return static_cast<std::uint32_t>(status.st_ino);
-}
-
-Result<std::uint32_t> own_namespace_inode() {
-  const Fd own(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-  const int err = errno;
-  if (!own.valid()) return system_error("open network namespace", {}, err);
-  return namespace_inode(own.get());
-}
-
-Result<Fd> open_namespace_of(int pid) {
-  Fd opened(::open(("/proc/" + std::to_string(pid) + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
-  const int err = errno;
-  if (opened.valid()) return opened;
-  Error error = system_error("open network namespace", "pid " + std::to_string(pid), err);
-  if (err == ENOENT) error.kind = ErrorKind::NotFound;
-  return error;
-}
-
-Result<void> visit_namespace(int netns_fd, const std::function<void()>& visit) {
-  Result<void> entered;
-  std::thread visitor([&] {
-    const int failed = ::setns(netns_fd, CLONE_NEWNET);  // of this thread alone
-    const int err = errno;
-    if (failed) {
-      entered = system_error("enter network namespace", {}, err);
-    } else {
-      visit();
-    }
-  });
-  visitor.join();
-  return entered;
-}
-
-Result<void> visit_namespace_of(std::uint32_t inode, const std::function<void()>& visit) {
-  Result<std::uint32_t> own = own_namespace_inode();
-  if (own && *own == inode) {
-    visit();
-    return {};
-  }
-  std::optional<Result<void>> visited;
-  visit_network_namespaces([&](const Result<NetworkNamespace>& one) {
-    if (!visited && one && one.value().inode == inode) visited = visit_namespace(one.value().fd.get(), visit);
-  });
-  if (visited) return *visited;
-  return Error{ErrorKind::NotFound,
-               "enter network namespace",
-               "inode " + std::to_string(inode),
-               "no process lives in it",
-               {},
-               0};
 }
 
 }  // namespace egress

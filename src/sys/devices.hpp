@@ -2,13 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "egress/error.hpp"
-#include "sys/fd.hpp"
 
 namespace egress {
 
@@ -30,18 +28,5 @@ struct Device {
 
 /// The number by which the caller's network namespace knows another one; nullopt if it has none.
 [[nodiscard]] Result<std::optional<std::int32_t>> namespace_number(int netns_fd);
-
-/// Inode of a network namespace, as bpf programs and /proc/PID/ns/net call it.
-[[nodiscard]] Result<std::uint32_t> namespace_inode(int netns_fd);
-[[nodiscard]] Result<std::uint32_t> own_namespace_inode();
-
-/// Opens the network namespace of a process. NotFound if there is no such process.
-[[nodiscard]] Result<Fd> open_namespace_of(int pid);
-
-/// Calls a function from within another network namespace. The caller's thread stays where it is.
-[[nodiscard]] Result<void> visit_namespace(int netns_fd, const std::function<void()>& visit);
-
-/// The same for a namespace by its inode. NotFound if no process lives in it.
-[[nodiscard]] Result<void> visit_namespace_of(std::uint32_t inode, const std::function<void()>& visit);
 
 }  // namespace egress

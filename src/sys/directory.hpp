@@ -5,6 +5,9 @@
 
 #include <memory>
 #include <new>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "sys/fd.hpp"
 
@@ -22,6 +25,19 @@ using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
   }
   if (const auto handler = std::get_new_handler()) handler();
   throw std::bad_alloc();
+}
+
+/// Calls `visit(descriptor of the directory, name)` for each entry but . and ..; nothing if it is gone, or not ours to
+/// look at.
+template <typename Visit>
+void for_each_entry(const std::string& directory, Visit visit) {
+  Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return;
+  const DirectoryStream stream = stream_of(std::move(fd));
+  while (const dirent* entry = ::readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") visit(::dirfd(stream.get()), entry->d_name);
+  }
 }
 
 }  // namespace egress

@@ -124,6 +124,11 @@ std::string canonical_pin_dir(const std::string& path) {
   return text;
 }
 
+std::optional<egress_meta> instance_of_program(std::uint32_t program_id) {
+  const std::optional<Belonging> owner = belonging_of(program_id);
+  return owner ? std::optional(owner->meta) : std::nullopt;
+}
+
 Result<std::vector<FoundInstance>> find_instances() {
   std::vector<FoundInstance> all;
   std::uint32_t id = 0;

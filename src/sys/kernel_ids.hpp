@@ -47,6 +47,9 @@ struct FoundInstance {
 /// The instance of this pin directory and root; nullopt if the kernel has none.
 [[nodiscard]] Result<std::optional<FoundInstance>> find_instance(const Instance& instance);
 
+/// The instance that a program belongs to; nullopt if it is not one of ours.
+[[nodiscard]] std::optional<egress_meta> instance_of_program(std::uint32_t program_id);
+
 /// The pin directory as `meta` holds it: absolute, without symbolic links where it exists.
 [[nodiscard]] std::string canonical_pin_dir(const std::string& path);
 

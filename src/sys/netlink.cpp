@@ -56,6 +56,7 @@ Result<void> Netlink::ask(nlmsghdr* request, const Visitor& visit) const {
   for (int state = MNL_CB_OK; state > MNL_CB_STOP;) {
     const ssize_t got = mnl_socket_recvfrom(socket_.get(), answer.data(), answer.size());
     int err = errno;
+    if (got < 0 && err == EINTR) continue;
     if (got < 0) return system_error("ask netlink", {}, err);
     state = mnl_cb_run(answer.data(), static_cast<std::size_t>(got), request->nlmsg_seq, port, visit_message,
                        const_cast<Visitor*>(&visit));

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "sys/process_view.hpp"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
-#include <memory>
-#include <optional>
 
+#include "core/decimal.hpp"
+#include "sys/directory.hpp"
 #include "sys/mountinfo.hpp"
+#include "sys/processes.hpp"
 
 namespace egress {
 namespace {
@@ -26,13 +27,6 @@ std::string read_or_empty(const std::string& path) {
   return text ? *std::move(text) : std::string();
 }
 
-template <typename Number>
-std::optional<Number> number_of(std::string_view text, int base = 10) {
-  Number number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  return error == std::errc() && end != text.data() ? std::optional(number) : std::nullopt;
-}
-
 void each_line(std::string_view text, const std::function<void(std::string_view)>& visit) {
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -41,27 +35,11 @@ void each_line(std::string_view text, const std::function<void(std::string_view)
   }
 }
 
-void each_entry(const std::string& directory, const std::function<void(const char*)>& visit) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.c_str()), ::closedir);
-  if (!listing) return;
-  while (const dirent* entry = ::readdir(listing.get())) {
-    if (entry->d_name[0] != '.') visit(entry->d_name);
-  }
-}
-
-/// A whole file of a cgroup; empty if it cannot be read, as cgroup.procs of a threaded cgroup.
-std::string read_in(const Fd& cgroup, const char* file) {
-  return read_or_empty("/proc/self/fd/" + std::to_string(cgroup.get()) + "/" + file);
-}
-
 void add_processes(const CgroupTree& tree, const std::string& path, std::set<int>& processes) {
   Result<Fd> cgroup = tree.open_cgroup(path);
   if (!cgroup) return;
-  std::string list = read_in(*cgroup, "cgroup.procs");
-  if (list.empty()) list = read_in(*cgroup, "cgroup.threads");
-  each_line(list, [&](std::string_view line) {
-    if (const auto pid = number_of<int>(line)) processes.insert(*pid);
-  });
+  const std::vector<int> found = processes_in("/proc/self/fd/" + std::to_string(cgroup->get()));
+  processes.insert(found.begin(), found.end());
 }
 
 }  // namespace
@@ -71,9 +49,10 @@ bool has_capability(std::string_view proc_status, unsigned number) {
   bool has = false;
   each_line(proc_status, [&](std::string_view line) {
     if (!line.starts_with(field)) return;
-    const std::size_t digits = line.find_first_not_of(" \t", field.size());
-    if (digits == std::string_view::npos) return;
-    has = (number_of<std::uint64_t>(line.substr(digits), 16).value_or(0) >> number & 1) != 0;
+    const std::string_view digits = line.substr(std::min(line.find_first_not_of(" \t", field.size()), line.size()));
+    std::uint64_t capabilities = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), capabilities, 16);
+    has = (capabilities >> number & 1) != 0;
   });
   return has;
 }
@@ -85,7 +64,7 @@ std::set<std::uint64_t> packet_socket_inodes(std::string_view proc_net_packet) {
     line = line.substr(0, line.find_last_not_of(' ') + 1);
     const std::size_t blank = line.find_last_of(' ');
     if (blank == std::string_view::npos) return;
-    if (const auto inode = number_of<std::uint64_t>(line.substr(blank + 1))) inodes.insert(*inode);
+    if (const auto inode = parse_digits(line.substr(blank + 1))) inodes.insert(*inode);
   });
   return inodes;
 }
@@ -123,10 +102,9 @@ ProcessReach ProcessViewer::reach_of(int pid) {
   if (!reach.name.empty() && reach.name.back() == '\n') reach.name.pop_back();
   reach.may_open_packet_sockets = has_capability(read_or_empty(proc_path(pid, "status")), cap_net_raw);
   const std::set<std::uint64_t>& packet_sockets = packet_sockets_of(pid);
-  const std::string files = proc_path(pid, "fd/");
-  each_entry(files, [&](const char* name) {
+  for_each_entry(proc_path(pid, "fd"), [&](int directory, const char* name) {
     struct stat status {};
-    if (::stat((files + name).c_str(), &status) != 0) return;
+    if (::fstatat(directory, name, &status, 0) != 0) return;
     reach.has_packet_socket |= S_ISSOCK(status.st_mode) && packet_sockets.contains(status.st_ino);
     reach.has_tun |= S_ISCHR(status.st_mode) && status.st_rdev == makedev(misc_major, tun_minor);
   });

@@ -3,38 +3,21 @@
 
 #include <unistd.h>
 
-#include <charconv>
 #include <optional>
 #include <string_view>
 
+#include "core/decimal.hpp"
 #include "sys/directory.hpp"
 #include "sys/mountinfo.hpp"
 
 namespace egress {
 namespace {
 
-template <typename Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-/// Calls `visit` with the name of each entry, the directory's descriptor beside it.
-template <typename Visit>
-void for_each_entry(const std::string& directory, Visit visit) {
-  Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return;  // gone, or not ours to look at
-  const DirectoryStream stream = stream_of(std::move(fd));
-  while (const dirent* entry = ::readdir(stream.get())) visit(::dirfd(stream.get()), entry->d_name);
-}
-
 /// "socket:[4711]"
 std::optional<std::uint64_t> socket_inode(std::string_view link) {
   constexpr std::string_view head = "socket:[";
   if (!link.starts_with(head) || !link.ends_with(']')) return std::nullopt;
-  return number_of<std::uint64_t>(link.substr(head.size(), link.size() - head.size() - 1));
+  return parse_digits(link.substr(head.size(), link.size() - head.size() - 1));
 }
 
 }  // namespace
@@ -42,7 +25,7 @@ std::optional<std::uint64_t> socket_inode(std::string_view link) {
 std::vector<int> all_processes() {
   std::vector<int> found;
   for_each_entry("/proc", [&found](int, const char* name) {
-    if (const auto pid = number_of<int>(name)) found.push_back(*pid);
+    if (const auto pid = parse_digits(name)) found.push_back(static_cast<int>(*pid));
   });
   return found;
 }
@@ -54,7 +37,7 @@ std::vector<int> processes_in(const std::string& cgroup_directory) {
   if (!text) return found;
   for (std::string_view rest = *text; !rest.empty();) {
     const auto end = std::min(rest.find('\n'), rest.size());
-    if (const auto pid = number_of<int>(rest.substr(0, end))) found.push_back(*pid);
+    if (const auto pid = parse_digits(rest.substr(0, end))) found.push_back(static_cast<int>(*pid));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return found;
@@ -78,7 +61,8 @@ int parent_of(int pid) {
   const auto at = status->find(key);
   if (at == std::string::npos) return 0;
   const auto begin = at + key.size();
-  return number_of<int>(std::string_view(*status).substr(begin, status->find('\n', begin) - begin)).value_or(0);
+  const std::string_view number = std::string_view(*status).substr(begin, status->find('\n', begin) - begin);
+  return static_cast<int>(parse_digits(number).value_or(0));
 }
 
 }  // namespace egress

@@ -6,7 +6,7 @@
 
 #include "egress/error.hpp"
 #include "egress/socket.hpp"
-#include "sys/fd.hpp"
+#include "sys/netlink.hpp"
 #include "sys/network_namespaces.hpp"
 
 namespace egress {
@@ -15,7 +15,6 @@ namespace egress {
 /// them. Needs CAP_NET_ADMIN in that namespace for the latter, CAP_SYS_ADMIN to get there.
 class SocketDiag {
  public:
-  /// The calling thread stays where it is: another one goes there for a moment.
   [[nodiscard]] static Result<SocketDiag> open(const NetworkNamespace& netns);
 
   [[nodiscard]] std::uint64_t netns() const { return netns_; }
@@ -31,8 +30,8 @@ class SocketDiag {
 
  private:
   friend bool can_destroy_sockets();
-  SocketDiag(Fd fd, std::uint64_t netns) : fd_(std::move(fd)), netns_(netns) {}
-  Fd fd_;
+  SocketDiag(Netlink netlink, std::uint64_t netns) : netlink_(std::move(netlink)), netns_(netns) {}
+  Netlink netlink_;
   std::uint64_t netns_;
 };
 

@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "sys/devices.hpp"
 #include "sys/foreign_programs.hpp"
 #include "sys/libbpf_log.hpp"
 #include "sys/link.hpp"
+#include "sys/network_namespaces.hpp"
 #include "sys/program.hpp"
 #include "sys/tc_filter.hpp"
 
@@ -155,7 +155,7 @@ Result<StrictAttached> attach_strict(const PinDirectory& directory, const Strict
 
 StrictState strict_state(const PinDirectory& directory, const StrictPlace& place) {
   StrictState state;
-  const Result<void> visited = visit_namespace_of(place.netns, [&] { state = state_here(directory, place); });
+  const Result<void> visited = enter_namespace_of(place.netns, [&] { state = state_here(directory, place); });
   // A link tells of itself wherever it is.
   if (!visited && live_link(directory, place))
     state.mode = place.layer == StrictLayer::Xdp ? StrictMode::XdpDriver : StrictMode::Tcx;
@@ -169,7 +169,7 @@ Result<void> detach_strict(const PinDirectory& directory, const StrictPlace& pla
   if (const std::uint32_t program = pinned_program(directory, place); program != 0) {
     Result<void> detached;
     const Result<void> visited =
-        visit_namespace_of(place.netns, [&] { detached = detach_tc_filter(place.ifindex, program, with_qdisc); });
+        enter_namespace_of(place.netns, [&] { detached = detach_tc_filter(place.ifindex, program, with_qdisc); });
     if (!detached) return detached;
     if (!visited && visited.error().kind != ErrorKind::NotFound) return visited;
   }

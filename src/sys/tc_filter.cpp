@@ -43,7 +43,6 @@ Result<std::size_t> count_filters(std::uint32_t ifindex, std::uint32_t parent) {
   nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
   request->nlmsg_type = RTM_GETTFILTER;
   request->nlmsg_flags = NLM_F_DUMP;
-  request->nlmsg_seq = 1;
   auto* message = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(tcmsg)));
   message->tcm_ifindex = static_cast<int>(ifindex);
   message->tcm_parent = parent;

@@ -15,9 +15,12 @@
 #include <vector>
 
 #include "sys/bpffs.hpp"
+#include "sys/devices.hpp"
 #include "sys/kernel_ids.hpp"
 #include "sys/mountinfo.hpp"
+#include "sys/network_namespaces.hpp"
 #include "sys/strict_attachment.hpp"
+#include "sys/tc_filter.hpp"
 
 namespace egress {
 namespace {
@@ -134,15 +137,28 @@ Result<void> detach_devices(const FoundInstance& found) {
   return {};
 }
 
-/// Filters of devices hang on no link: only their pins tell of them.
-void detach_filters(const std::string& pin_dir) {
-  Result<PinDirectory> directory = PinDirectory::open(pin_dir);
-  Result<std::vector<std::string>> names = directory ? directory->names() : Error{};
-  if (!names) return;
-  for (const std::string& name : *names) {
-    const std::optional<StrictPlace> place = place_of_pin(name);
-    if (place && name == filter_pin(*place)) (void)detach_strict(*directory, *place, /*with_qdisc=*/true);
-  }
+/// Filters of devices hang on no link: every device of every network namespace is asked for one of this instance.
+/// Whether there was one.
+Result<bool> detach_filters(const Instance& instance) {
+  bool found = false;
+  Result<void> done;
+  const auto detach_here = [&] {
+    Result<std::vector<Device>> devices = list_devices();
+    if (!devices) return;
+    for (const Device& device : *devices) {
+      const std::uint32_t program = tc_filter_program(device.ifindex);
+      const auto owner = program == 0 ? std::nullopt : instance_of_program(program);
+      if (!owner || !is_meta_of(*owner, instance)) continue;
+      found = true;
+      if (Result<void> detached = detach_tc_filter(device.ifindex, program, /*with_qdisc=*/true); !detached)
+        done = std::move(detached);
+    }
+  };
+  visit_network_namespaces([&](const Result<NetworkNamespace>& netns) {
+    if (netns) (void)enter_namespace(netns.value().fd.get(), detach_here);
+  });
+  if (!done) return std::move(done).error().in("unload");
+  return found;
 }
 
 Result<void> detach_links(const FoundInstance& found) {
@@ -183,12 +199,13 @@ bool is_pinned_for_another_root(const Instance& instance) {
 Result<void> unload(const Instance& instance) {
   Result<std::optional<FoundInstance>> found = find_instance(instance);
   if (!found) return std::move(found).error().in("unload");
-  const bool known = found->has_value();
-  if (known) {
+  if (found->has_value()) {
     if (Result<void> done = detach_links(**found); !done) return done;
     if (Result<void> done = detach_devices(**found); !done) return done;
-    detach_filters(canonical_pin_dir(instance.pin_dir));
   }
+  Result<bool> filters = detach_filters(instance);
+  if (!filters) return std::move(filters).error();
+  const bool known = found->has_value() || *filters;
   if (!known && is_pinned_for_another_root(instance)) {
     return Error{ErrorKind::NotFound, "unload", instance.pin_dir, "its pins belong to another cgroup root", {}, 0};
   }

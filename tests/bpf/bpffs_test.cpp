@@ -198,6 +198,7 @@ TEST_F(PinDirectoryTest, IsNotRemovedWhileItHoldsPins) {
 
 using DirectoryLockTest = PinDirectoryTest;
 
+// G10: two of ours at once; two versions are J10.
 TEST_F(DirectoryLockTest, ExcludesASecondHolderAndNamesTheCause) {
   const auto directory = made("a");
   const auto first = DirectoryLock::acquire(directory);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Two judges: the reference (core/parse_packet, core/evaluate) against the datapath in the kernel, on random
-// rule sets and random packets: the same verdicts, the same counters of every rule, the same totals.
+// rule sets and random packets: the same verdicts, the same counters of every rule, the same totals. (C7: test runs are
+// for the packet and XDP programs alone; connect and sendmsg meet real sockets in tests/net.)
 //
 //   EGRESS_TEST_SEED=N      repeats the round that failed, and only that
 //   EGRESS_TEST_SCALE=N     rounds of 2000 packets each (default 100); "full" compares more than a million pairs
@@ -30,9 +31,9 @@
 #include "engine/engine.hpp"
 #include "engine/explain.hpp"
 #include "sys/bpf_map.hpp"
-#include "sys/devices.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/kernel_world.hpp"
+#include "sys/network_namespaces.hpp"
 #include "sys/strict_program.hpp"
 
 namespace egress::test {
@@ -497,7 +498,9 @@ class StrictJudge {
       device.ids[device.levels++] = static_cast<std::uint64_t>(*tree.cgroup_at(leaf.substr(0, end)));
     }
     device.cgroup_id = device.ids[device.levels - 1];
-    EXPECT_TRUE(devices_.put(egress_device_key(*own_namespace_inode(), if_nametoindex("lo")), device));
+    EXPECT_TRUE(devices_.put(
+        egress_device_key(static_cast<std::uint32_t>(own_network_namespace().value().inode), if_nametoindex("lo")),
+        device));
   }
 
   /// Whether it drops; nullopt if the kernel does not take such a frame for a test.

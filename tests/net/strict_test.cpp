@@ -204,6 +204,7 @@ TEST_F(Strict, B8AContainerIsJudgedWhereItsFramesComeInWhoeverMadeThem) {
   EXPECT_EQ(arrived(forbidden), 2U) << "a rule that is gone drops no frame";
 }
 
+// C5: what is in front of the IP header.
 TEST_F(Strict, C5IpInsideOfPppoeIsJudgedAndOtherFramesOnlyIfAsked) {
   const Actor actor = lab().actor("/a");
   const auto rule = added("drop cgroup /a to 203.0.113.7");
@@ -264,6 +265,37 @@ TEST_F(Strict, B1AnAnswerWithASynCookieIsJudgedAsItsListeners) {
   }
 }
 
+// D3: of a tunnel the packet hook sees the inner packet alone; at the device below, the outer one is the sender's too.
+TEST_F(Strict, D3OuterPacketsOfATunnelAreJudgedWhereTheyLeave) {
+  const auto ip = [&](const std::string& words) {
+    Invocation call{words_of("ip " + words)};
+    call.place.netns = lab().network().client();
+    return run(call);
+  };
+  if (ip("link add v0 type vxlan id 7 remote 203.0.113.7 dstport 4789 dev c0").status != 0)
+    GTEST_SKIP() << "kernel lacks VXLAN";
+  ASSERT_EQ(ip("address add 198.51.100.1/30 dev v0").status, 0);
+  ASSERT_EQ(ip("link set v0 up").status, 0);
+  ASSERT_EQ(ip("neighbor add 198.51.100.2 lladdr 02:00:00:00:00:77 dev v0 nud permanent").status, 0);
+  const Endpoint inner{"198.51.100.2", port};
+  const Actor actor = lab().actor("/a");
+  const Actor other = lab().actor("/c");
+  const auto outer = [&] {
+    lab().settle();
+    return lab().peer().arrived({forbidden.address, 4789, IPPROTO_UDP, {}}).packets;
+  };
+  const auto rule = added("drop cgroup /a to 203.0.113.7");
+  const std::uint64_t before = outer();
+  ASSERT_EQ(actor.try_udp(inner), 0);
+  ASSERT_EQ(outer(), before + 1) << "the packet hook does not see it";
+  ASSERT_EQ(inside("strict on --dev c0").status, 0);
+  (void)actor.try_udp(inner);
+  EXPECT_EQ(outer(), before + 1);
+  EXPECT_EQ(listed(rule.at(0))["packets"], 1U);
+  EXPECT_EQ(other.try_udp(inner), 0);
+  EXPECT_EQ(outer(), before + 2) << "another cgroup's";
+}
+
 // B6: what is forwarded is no answer of a listener that happens to have the port.
 TEST_F(Strict, B6ForwardedPacketsAreNobodysAtTheDeviceTheyLeaveBy) {
   const Actor server = lab().actor("/a");
@@ -278,6 +310,7 @@ TEST_F(Strict, B6ForwardedPacketsAreNobodysAtTheDeviceTheyLeaveBy) {
   EXPECT_EQ(server.perform(none, forbidden, queued), ENOBUFS) << "its own are";
 }
 
+// G9: a device runs one XDP program.
 TEST_F(Strict, G9AProgramOfOthersStaysAndIsNamed) {
   (void)lab().actor("/a");
   (void)done("load");
@@ -370,6 +403,18 @@ TEST_F(Strict, G8AFilterIsWatchedAndTakenOffWithItsQdisc) {
   EXPECT_EQ(tc("qdisc show dev c0").out.find("clsact"), std::string::npos);
 }
 
+// M4: the filter is found at its device, though nothing else of the instance is left.
+TEST_F(Strict, M4UnloadFindsAFilterWhosePinsAreGone) {
+  const Actor actor = lab().actor("/a");
+  (void)done("drop cgroup /a to 203.0.113.7");
+  ASSERT_EQ(inside("strict on --dev c0 --as-filter").status, 0);
+  for (const auto& pin : std::filesystem::directory_iterator(lab().pin_dir())) unlink(pin.path().c_str());
+  ASSERT_TRUE(eventually(5s, [&] { return actor.try_udp(forbidden) != EPERM; })) << "the links went with their pins";
+  ASSERT_EQ(actor.perform(none, forbidden, queued), ENOBUFS) << "the filter did not";
+  ASSERT_EQ(done("unload").status, 0);
+  EXPECT_EQ(actor.perform(none, forbidden, queued), 0);
+}
+
 // G8: whoever makes the device anew takes the layer with it, and that is told.
 TEST_F(Strict, G8ADeviceMadeAnewIsToldAndGuardedAgain) {
   const auto ip = [&](const std::string& words) {
@@ -436,6 +481,10 @@ TEST_F(Strict, WhatCannotBeGuardedIsSaidInOneLine) {
     EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
   };
+  ASSERT_EQ(done("unload").status, 0);
+  expect("strict on --dev p0 --strict-l2", 2, "--as");
+  EXPECT_EQ(outside("unload").status, 3) << "words that cannot be understood load nothing";
+  (void)done("load");
   expect("strict", 2, "expected on, status or off");
   expect("strict onn", 2, "onn");
   expect("strict on", 2, "--dev");
