@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // The strict layers: frames that meet no socket hook, at the device they leave by and where a container's come in.
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
@@ -193,6 +194,8 @@ TEST_F(Strict, B8AContainerIsJudgedWhereItsFramesComeInWhoeverMadeThem) {
   EXPECT_EQ(arrived(forbidden6), 0U);
   EXPECT_EQ(listed(rule.at(0))["packets"], 6U) << "all but the nine tags, which no rule can be told of";
   EXPECT_EQ(listed(rule.at(1))["packets"], 1U);
+  // The sniffer takes off one tag; a socket of the peer would get the datagram behind all nine.
+  EXPECT_EQ(done("stats -o json").json()["packets_dropped"], 8U);
   EXPECT_EQ(actor.perform(none, permitted, bypassing), 0);
   EXPECT_EQ(actor.perform(none, permitted, priority_tagged), 0);
   EXPECT_EQ(actor.perform(none, permitted, by_tun), 0);
@@ -465,11 +468,17 @@ TEST_F(Strict, OffAndUnloadLeaveNothingBehind) {
   EXPECT_EQ(status(), nlohmann::json::array());
   ASSERT_EQ(outside("strict on --dev p0 --as /a").status, 0);
   ASSERT_EQ(inside("strict on --dev c0").status, 0);
+  std::vector<int> held;  // somebody holds the links: their pins alone do not end them
+  for (const auto& pin : std::filesystem::directory_iterator(lab().pin_dir())) {
+    if (pin.path().filename().string().starts_with("strict_")) held.push_back(bpf_obj_get(pin.path().c_str()));
+  }
+  ASSERT_EQ(held.size(), 2U);
   ASSERT_EQ(done("unload").status, 0);
   EXPECT_FALSE(has_xdp());
   EXPECT_EQ(actor.perform(none, forbidden, bypassing), 0);
   EXPECT_EQ(actor.perform(none, forbidden, queued), 0);
   EXPECT_EQ(arrived(forbidden), 3U);
+  for (const int fd : held) close(fd);
 }
 
 TEST_F(Strict, WhatCannotBeGuardedIsSaidInOneLine) {
