@@ -4,6 +4,7 @@
 BUILD   := build
 ASAN    := build-asan
 FUZZ    := build-fuzz
+TIDY    := build-tidy
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CLANG   ?= clang
@@ -11,6 +12,8 @@ BPFTOOL ?=
 ARCH    ?= $(shell uname -m)
 JOBS    ?= $(shell nproc)
 WERROR  ?= OFF
+# Sources are compiled eight at a time: a third of the time from nothing. OFF: each by itself, as `make tidy` does.
+UNITY   ?= ON
 
 export BUILD PREFIX DESTDIR CLANG BPFTOOL ARCH JOBS
 
@@ -20,7 +23,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # Options as CMake gets them. -G only when there is no build directory yet: it cannot be changed later.
 GENERATOR = $(if $(wildcard $(1)/CMakeCache.txt),,$(if $(shell command -v ninja),-G Ninja,-G 'Unix Makefiles'))
 OPTIONS   = -DCMAKE_INSTALL_PREFIX='$(PREFIX)' -DCMAKE_INSTALL_LIBDIR=lib -DCLANG='$(CLANG)' -DEGRESS_ARCH='$(ARCH)' \
-            -DEGRESS_WERROR='$(WERROR)' $(if $(BPFTOOL),-DEGRESS_BPFTOOL='$(BPFTOOL)')
+            -DEGRESS_WERROR='$(WERROR)' -DCMAKE_UNITY_BUILD='$(UNITY)' $(if $(BPFTOOL),-DEGRESS_BPFTOOL='$(BPFTOOL)')
 # After `sudo make` the build directory is root's, and CMake's complaint about it is fifty lines long.
 WRITABLE  = if [ -e $(1) ] && [ ! -w $(1) ]; then \
               echo "make: $(1)/ belongs to $$(stat -c %U $(1)): go on with sudo, or sudo make clean first" >&2; exit 1; fi
@@ -103,14 +106,17 @@ check-format: ## would clang-format 14 change a C++ file?
 format: ## let clang-format 14 change them
 	@scripts/check-format --fix
 
-tidy: lint-deps all ## clang-tidy over src/
-	@scripts/tidy $(BUILD)
+tidy: UNITY := OFF
+tidy: build-deps lint-deps ## compile each file of src/ by itself, and clang-tidy over it
+	$(call CONFIGURE,$(TIDY),)
+	$(call COMPILE,$(TIDY))
+	@scripts/tidy $(TIDY)
 
 fuzz: fuzz-deps ## run each fuzzer for FUZZ_SECONDS (60)
 	$(call CONFIGURE,$(FUZZ),-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Debug \
-	  -DEGRESS_FUZZ=ON -DEGRESS_TESTS=OFF)
+	  -DEGRESS_FUZZ=ON -DEGRESS_TESTS=OFF -DCMAKE_UNITY_BUILD=OFF)
 	$(call COMPILE,$(FUZZ)) --target all_fuzzers
 	@scripts/fuzz $(FUZZ)
 
 clean: ## remove build artifacts
-	@rm -rf $(BUILD) $(ASAN) $(FUZZ)
+	@rm -rf $(BUILD) $(ASAN) $(FUZZ) $(TIDY)

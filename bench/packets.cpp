@@ -16,9 +16,9 @@ constexpr int repeats = 50'000;  ///< of one packet: a few milliseconds
 constexpr int strange = 65'536;  ///< destinations that match nothing
 constexpr int batch = 512;       ///< of them, one system call each
 
-using Frame = testing::ByteList;
+using Frame = test::ByteList;
 
-Frame frame_to(const std::string& address) { return testing::Ipv4({.dst = address}).udp(port).ethernet(); }
+Frame frame_to(const std::string& address) { return test::Ipv4({.dst = address}).udp(port).ethernet(); }
 
 std::string text_of(std::uint32_t a) {
   return fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);

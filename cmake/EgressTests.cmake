@@ -118,6 +118,7 @@ if(EGRESS_SANITIZE AND TARGET test_support)
     add_executable(${fuzzer}_short_run EXCLUDE_FROM_ALL "${source}" "${PROJECT_SOURCE_DIR}/tests/fuzz/short_run.cpp")
     target_link_libraries(${fuzzer}_short_run PRIVATE test_support test_options)
     target_compile_options(${fuzzer}_short_run PRIVATE -g1)
+    set_target_properties(${fuzzer}_short_run PROPERTIES UNITY_BUILD OFF) # two files that do not know each other
     add_dependencies(all_tests ${fuzzer}_short_run)
     add_test(NAME asan.fuzz.${corpus}
       COMMAND ${fuzzer}_short_run "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${corpus}" 3)

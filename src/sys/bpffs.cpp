@@ -15,12 +15,12 @@
 #include <thread>
 
 #include "egress/rule.hpp"
+#include "sys/directory.hpp"
 
 namespace egress {
 namespace {
 
 constexpr char default_bpffs[] = "/sys/fs/bpf";
-constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 Error refused(const std::string& path, std::string cause, std::string remedy) {
   return Error{.kind = ErrorKind::Refused,

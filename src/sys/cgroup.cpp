@@ -18,7 +18,6 @@ namespace {
 
 constexpr ino_t initial_cgroup_namespace = 4026531835;  // PROC_CGROUP_INIT_INO, include/linux/proc_ns.h
 constexpr ino_t hierarchy_root = 1;                     // kernfs gives its root the id 1
-constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 /// Opens a directory below `parent` and nowhere else: no links, no "..", no other mount (failure L4).
 Fd open_below(int parent, const char* path) {

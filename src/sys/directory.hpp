@@ -2,6 +2,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <fcntl.h>
 
 #include <memory>
 #include <new>
@@ -12,6 +13,9 @@
 #include "sys/fd.hpp"
 
 namespace egress {
+
+/// How a directory is opened that may not be a link.
+inline constexpr int directory_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
 

@@ -18,13 +18,12 @@
 #include <vector>
 
 #include "support/require.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 void write_file(const std::string& path, const std::string& text) {
   const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -133,7 +132,7 @@ TEST_F(CgroupTreeTest, FollowsALinkToItsRoot) {
 TEST_F(CgroupTreeTest, RefusesARootThatIsNotCgroupV2) {
   const auto plain = CgroupTree::open("/tmp");
   ASSERT_FALSE(plain.ok());
-  EXPECT_TRUE(contains(plain.error().message(), "not in cgroup v2")) << plain.error().message();
+  EXPECT_TRUE(test::has(plain.error().message(), "not in cgroup v2")) << plain.error().message();
   const auto none = CgroupTree::open(top_ + "/none");
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().kind, ErrorKind::NotFound);
@@ -195,7 +194,7 @@ TEST_F(CgroupTreeTest, RefusesAbsolutePathsOutsideOfIt) {
     const auto found = tree.path_from_user(path);
     ASSERT_FALSE(found.ok()) << path;
     EXPECT_EQ(found.error().kind, ErrorKind::NotFound);
-    EXPECT_TRUE(contains(found.error().message(), "outside of the enforced subtree " + top_ + "/a"));
+    EXPECT_TRUE(test::has(found.error().message(), "outside of the enforced subtree " + top_ + "/a"));
   }
 }
 
@@ -207,7 +206,7 @@ TEST_F(CgroupTreeTest, SaysWhenAPathIsOneOfV1) {
   if (v1 == mounts->end()) GTEST_SKIP() << "no cgroup v1 hierarchy is mounted here";
   const auto found = host_->path_from_user(v1->point);
   ASSERT_FALSE(found.ok());
-  EXPECT_TRUE(contains(found.error().message(), "a cgroup v1 directory")) << found.error().message();
+  EXPECT_TRUE(test::has(found.error().message(), "a cgroup v1 directory")) << found.error().message();
 }
 
 TEST_F(CgroupTreeTest, TellsThePathOfAnId) {
@@ -264,7 +263,7 @@ TEST_F(CgroupTreeTest, J7TakesNoLiveCgroupForTheRemovedOneOfAProcess) {
   bool gone = false;
   for (int tries = 0; tries < 5000 && !gone; ++tries) {
     const auto text = read_proc_file("/proc/" + std::to_string(pid) + "/cgroup");
-    const bool there = text.ok() && contains(*text, name_ + "/a/t\n");  // it has come as far
+    const bool there = text.ok() && test::has(*text, name_ + "/a/t\n");  // it has come as far
     gone = there && ::rmdir(removed.c_str()) == 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
@@ -274,7 +273,7 @@ TEST_F(CgroupTreeTest, J7TakesNoLiveCgroupForTheRemovedOneOfAProcess) {
   ::waitpid(pid, nullptr, 0);
   if (!gone) GTEST_SKIP() << "kernel lacks removal of the cgroup of a first thread that ended";
   ASSERT_FALSE(path.ok()) << *path;
-  EXPECT_TRUE(contains(path.error().message(), "is gone")) << path.error().message();
+  EXPECT_TRUE(test::has(path.error().message(), "is gone")) << path.error().message();
 }
 
 TEST_F(CgroupTreeTest, FindsEveryCgroupOfAName) {
@@ -314,7 +313,7 @@ TEST_F(CgroupTreeTest, SaysThatAProcessIsOutside) {
   const auto path = subtree("/a").path_of_process(process.pid());
   ASSERT_FALSE(path.ok());
   EXPECT_EQ(path.error().kind, ErrorKind::NotFound);
-  EXPECT_TRUE(contains(path.error().message(), name_ + "/ab is outside of the enforced subtree"))
+  EXPECT_TRUE(test::has(path.error().message(), name_ + "/ab is outside of the enforced subtree"))
       << path.error().message();
 }
 
@@ -328,7 +327,7 @@ TEST_F(CgroupTreeTest, SaysThatAProcessHasNoV2CgroupOnAHybridHost) {
   }
   ASSERT_FALSE(path.ok());
   EXPECT_EQ(path.error().kind, ErrorKind::NotFound);
-  EXPECT_TRUE(contains(path.error().message(), "no v2 cgroup for this workload")) << path.error().message();
+  EXPECT_TRUE(test::has(path.error().message(), "no v2 cgroup for this workload")) << path.error().message();
 }
 
 TEST_F(CgroupTreeTest, KnowsNoProcessThatHasEnded) {
@@ -337,7 +336,7 @@ TEST_F(CgroupTreeTest, KnowsNoProcessThatHasEnded) {
   process.kill();
   const auto zombie = subtree().path_of_process(process.pid());
   ASSERT_FALSE(zombie.ok());
-  EXPECT_TRUE(contains(zombie.error().message(), "no such process")) << zombie.error().message();
+  EXPECT_TRUE(test::has(zombie.error().message(), "no such process")) << zombie.error().message();
   process.reap();
   for (const int pid : {process.pid(), 0, -1}) {
     const auto path = subtree().path_of_process(pid);

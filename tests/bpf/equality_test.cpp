@@ -567,7 +567,7 @@ TEST_F(Judges, H8ARuleThatItsKeyDoesNotLeadToJudgesNothing) {
   const auto ids = engine_->add(addition);
   ASSERT_TRUE(ids) << ids.error().message();
   const auto allowed = static_cast<std::uint32_t>(ids->at(0)), audited = static_cast<std::uint32_t>(ids->at(1));
-  const auto packet = testing::Ipv4({.dst = "203.0.113.7"}).udp(7);
+  const auto packet = test::Ipv4({.dst = "203.0.113.7"}).udp(7);
   const Frame frame{{packet.bytes().begin(), packet.bytes().end()}, 0x0800, 1};
   ASSERT_EQ(kernel_says(frame), 1);
   const std::vector<std::uint64_t> keys{EGRESS_COUNTER_RULE | allowed, EGRESS_COUNTER_RULE | audited};

@@ -11,11 +11,10 @@
 #include <vector>
 
 #include "bpf/private_bpffs.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 Fd create(const MapLayout& layout) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = layout.mapped ? __u32{BPF_F_MMAPABLE} : 0);
@@ -112,14 +111,14 @@ TEST_F(KernelTablesTest, AreNotFoundInAnEmptyDirectory) {
   const auto tables = open();
   ASSERT_FALSE(tables.ok());
   EXPECT_EQ(tables.error().kind, ErrorKind::NotFound);
-  EXPECT_TRUE(contains(tables.error().message(), "egress load"));
+  EXPECT_TRUE(test::has(tables.error().message(), "egress load"));
 }
 
 // Failure J10.
 TEST_F(KernelTablesTest, RefusesAMissingMap) {
   pin_all();
   ASSERT_TRUE(pins_.unlink("shapes").ok());
-  EXPECT_TRUE(contains(refusal(), "map 'shapes': pins are of another version: it is missing")) << refusal();
+  EXPECT_TRUE(test::has(refusal(), "map 'shapes': pins are of another version: it is missing")) << refusal();
 }
 
 TEST_F(KernelTablesTest, RefusesAMapOfAnotherTypeOrSize) {
@@ -143,8 +142,8 @@ TEST_F(KernelTablesTest, RefusesAMapOfAnotherTypeOrSize) {
   };
   for (const auto& [change, expected] : spoils) {
     pin_all(change);
-    EXPECT_TRUE(contains(refusal(), "pins are of another version")) << refusal();
-    EXPECT_TRUE(contains(refusal(), expected)) << refusal();
+    EXPECT_TRUE(test::has(refusal(), "pins are of another version")) << refusal();
+    EXPECT_TRUE(test::has(refusal(), expected)) << refusal();
     const auto names = pins_.names();
     for (const auto& name : *names) ASSERT_TRUE(pins_.unlink(name).ok());
   }
@@ -162,8 +161,8 @@ TEST_F(KernelTablesTest, RefusesAnotherAbiLayoutOrMaker) {
     meta_ = good_meta();
     change(meta_);
     write_meta(*pins_.open_pin("meta"));
-    EXPECT_TRUE(contains(refusal(), expected)) << refusal();
-    EXPECT_TRUE(contains(refusal(), "egress unload")) << refusal();
+    EXPECT_TRUE(test::has(refusal(), expected)) << refusal();
+    EXPECT_TRUE(test::has(refusal(), "egress unload")) << refusal();
   }
   meta_ = good_meta();
   write_meta(*pins_.open_pin("meta"));

@@ -14,13 +14,12 @@
 #include <cstddef>
 #include <thread>
 
+#include "support/text.hpp"
 #include "sys/bpf_map.hpp"
 #include "sys/clock.hpp"
 
 namespace egress {
 namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 Fd make_array(__u32 value_size) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
@@ -178,7 +177,7 @@ TEST_F(ClockTest, ThatStoresNothingIsAnError) {
   egress_control control{};
   const auto now = boot_time_by_program(program.get(), control);
   ASSERT_FALSE(now.ok());
-  EXPECT_TRUE(contains(now.error().message(), "stored no time"));
+  EXPECT_TRUE(test::has(now.error().message(), "stored no time"));
 }
 
 /// 0 if the kernel's clock is right and ours is refused.

@@ -9,11 +9,11 @@
 namespace egress::test {
 
 using namespace std::chrono_literals;
-using testing::byte_list;
-using testing::Ipv4;
-using testing::Ipv4Fields;
-using testing::Ipv6;
-using testing::Packet;
+using test::byte_list;
+using test::Ipv4;
+using test::Ipv4Fields;
+using test::Ipv6;
+using test::Packet;
 
 namespace {
 
@@ -145,7 +145,7 @@ Packet RandomTraffic::packet6() {
 }
 
 Packet RandomTraffic::garbage() {
-  testing::ByteList bytes(static_cast<std::size_t>(1 + below(100)));
+  test::ByteList bytes(static_cast<std::size_t>(1 + below(100)));
   for (std::byte& each : bytes) each = std::byte{byte(below(256))};
   if (once_in(2)) bytes[0] = std::byte{byte(one_of<int>({0x45, 0x46, 0x4F, 0x60, 0x60, 0x6F}))};
   return Packet(bytes);

@@ -59,12 +59,12 @@ class RandomTraffic {
   [[nodiscard]] std::string address6();
   [[nodiscard]] std::uint16_t port();
   [[nodiscard]] Destination destination();
-  [[nodiscard]] testing::Packet packet4();
-  [[nodiscard]] testing::Packet packet6();
-  [[nodiscard]] testing::Ipv6 with_extension(const testing::Ipv6& packet);
-  [[nodiscard]] testing::Packet garbage();
+  [[nodiscard]] test::Packet packet4();
+  [[nodiscard]] test::Packet packet6();
+  [[nodiscard]] test::Ipv6 with_extension(const test::Ipv6& packet);
+  [[nodiscard]] test::Packet garbage();
   template <typename Builder>
-  [[nodiscard]] testing::Packet finish(const Builder& packet);
+  [[nodiscard]] test::Packet finish(const Builder& packet);
 
   std::mt19937_64 random_;
 };

@@ -36,7 +36,6 @@ std::vector<Case> cases(int protocol) {
   return all;
 }
 
-constexpr std::uint16_t port = 0x1234;
 constexpr std::uint16_t other_port = 0x1235;
 
 class Actions : public NetTest, public ::testing::WithParamInterface<Case> {

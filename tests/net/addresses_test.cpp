@@ -15,9 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 0x1234;
-constexpr SocketHandle none{-1};
-
 class Addresses : public NetTest {
  protected:
   void SetUp() override {

@@ -17,10 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 7;
-const Endpoint forbidden{"203.0.113.7", port};
-const Endpoint permitted{"203.0.113.8", port};
-
 /// When a unit gets a program of its own, with which flags.
 struct Order {
   bool before_ours;

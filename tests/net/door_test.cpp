@@ -13,7 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 0x1234;
 const Endpoint target{"203.0.113.7", port};
 constexpr std::uint64_t tick = 10'000'000;  ///< contract: within 10 ms of the write
 

@@ -9,7 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 0x1234;
 constexpr int still_open = EAGAIN;
 
 /// What reading says: an errno, ENODATA at the end of the stream, 0 for data, EAGAIN for an open and silent connection.

@@ -14,7 +14,6 @@
 namespace egress::test {
 namespace {
 
-constexpr std::uint16_t port = 7;
 const std::vector<std::string> destinations{"203.0.113.7", "203.0.113.8", "203.0.113.9", "203.0.113.99",
                                             "198.51.100.1"};
 

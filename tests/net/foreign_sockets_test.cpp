@@ -15,9 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 0x1234;
-const Endpoint forbidden{"203.0.113.7", port};
-
 /// What the next actor that is started finds here: it is a copy of the test.
 pid_t giver = 0;
 std::string other_cgroup;

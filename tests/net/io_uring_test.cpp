@@ -9,10 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 0x1234;
-const Endpoint forbidden{"203.0.113.7", port};
-const Endpoint permitted{"203.0.113.8", port};
-
 int error_of(int result) { return result < 0 ? -result : 0; }
 
 /// The socket of a request; negative errno. IORING_OP_SOCKET came with 5.19.

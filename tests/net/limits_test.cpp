@@ -8,7 +8,6 @@
 namespace egress::test {
 namespace {
 
-constexpr std::uint16_t port = 7;
 constexpr int size = 64;
 
 class Limits : public NetTest {

@@ -8,9 +8,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int mptcp = 262;  // IPPROTO_MPTCP
-constexpr std::uint16_t port = 0x1234;
-const Endpoint first{"203.0.113.7", port};
-const Endpoint second{"203.0.113.8", port};
 
 class Mptcp : public NetTest {
  protected:
@@ -46,19 +43,19 @@ TEST_F(Mptcp, E4ConnectionsAreJudgedAsTcp) {
   const Actor listener = server();
   const Actor actor = lab().actor("/a");
   const auto reject = added("reject cgroup /a to 203.0.113.7:" + std::to_string(port) + "/tcp");
-  EXPECT_EQ(actor.connect(open(actor), first), EPERM);
+  EXPECT_EQ(actor.connect(open(actor), forbidden), EPERM);
   EXPECT_EQ(listed(reject.at(0))["denied"], 1U);
-  EXPECT_EQ(actor.connect(open(actor), second), 0);
+  EXPECT_EQ(actor.connect(open(actor), permitted), 0);
   (void)done("rm --all");
   const SocketHandle before = open(actor);
-  ASSERT_EQ(actor.connect(before, second), 0);
+  ASSERT_EQ(actor.connect(before, permitted), 0);
   const auto drop = added("drop cgroup /a to 203.0.113.7,203.0.113.8");
-  const std::uint64_t untouched = arrived(second);
-  EXPECT_EQ(actor.connect(open(actor), first, 100ms), ETIMEDOUT);
+  const std::uint64_t untouched = arrived(permitted);
+  EXPECT_EQ(actor.connect(open(actor), forbidden, 100ms), ETIMEDOUT);
   EXPECT_EQ(actor.send(before), 0);
   EXPECT_TRUE(eventually(3s, [&] { return listed(drop.at(0))["packets"] >= 1 && listed(drop.at(1))["packets"] >= 1; }));
-  EXPECT_EQ(arrived(first), 0U);
-  EXPECT_EQ(arrived(second), untouched);
+  EXPECT_EQ(arrived(forbidden), 0U);
+  EXPECT_EQ(arrived(permitted), untouched);
 }
 
 // A9: the call is made by a worker of the kernel, which is in the root cgroup.
@@ -73,15 +70,15 @@ TEST_F(Mptcp, A9AJoinIsJudgedByTheCgroupOfTheSocketAndNotOfTheWorker) {
   const Actor other = lab().actor("/b");
   const auto reject = added("reject cgroup /a to 203.0.113.8");
   const SocketHandle socket = open(actor);
-  ASSERT_EQ(actor.connect(socket, first), 0);
+  ASSERT_EQ(actor.connect(socket, forbidden), 0);
   ASSERT_EQ(actor.send(socket), 0);
   EXPECT_TRUE(eventually(5s, [&] { return listed(reject.at(0))["denied"] >= 1; })) << listed(reject.at(0)).dump();
   EXPECT_EQ(listed(reject.at(0))["packets"], 0U) << "it went as far as the packet hook";
-  EXPECT_EQ(arrived(second), 0U);
+  EXPECT_EQ(arrived(permitted), 0U);
   const SocketHandle free = open(other);
-  ASSERT_EQ(other.connect(free, first), 0);
+  ASSERT_EQ(other.connect(free, forbidden), 0);
   ASSERT_EQ(other.send(free), 0);
-  EXPECT_TRUE(lab().peer().wait_for({second.address, port, IPPROTO_TCP, {}}, 1, 5s)) << "nobody joins here at all";
+  EXPECT_TRUE(lab().peer().wait_for({permitted.address, port, IPPROTO_TCP, {}}, 1, 5s)) << "nobody joins here at all";
 }
 
 }  // namespace

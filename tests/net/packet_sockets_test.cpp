@@ -20,7 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 
 const std::string this_program = std::filesystem::read_symlink("/proc/self/exe");
-const Endpoint permitted{"203.0.113.8", 0x1234};
 
 struct Kind {
   int family, type, protocol;

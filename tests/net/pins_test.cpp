@@ -19,7 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const Endpoint forbidden{"203.0.113.7", 7};
 constexpr uid_t nobody = 65534;
 
 class Pins : public NetTest {

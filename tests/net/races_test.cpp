@@ -18,8 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const Endpoint forbidden{"203.0.113.7", 7};
-
 class Races : public NetTest {
  protected:
   void SetUp() override {

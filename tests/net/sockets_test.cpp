@@ -18,10 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 0x1234;
-const Endpoint forbidden{"203.0.113.7", port};
-const Endpoint permitted{"203.0.113.8", port};
-
 struct Counted {
   std::uint64_t packets = 0, bytes = 0, denied = 0;
 };

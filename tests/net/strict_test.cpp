@@ -19,14 +19,6 @@ namespace egress::test {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::ByteList;
-
-constexpr std::uint16_t port = 0x1234;
-const Endpoint forbidden{"203.0.113.7", port};
-const Endpoint permitted{"203.0.113.8", port};
-const Endpoint forbidden6{"2001:db8:bad::1", port};
-const Endpoint permitted6{"2001:db8:bad::2", port};
-constexpr SocketHandle none{-1};
 
 std::string text_of(const SocketAddress& to) {
   char text[INET6_ADDRSTRLEN] = {};
@@ -38,15 +30,15 @@ std::string text_of(const SocketAddress& to) {
   return text;
 }
 
-testing::Packet datagram_to(const SocketAddress& to) {
-  if (to.get()->sa_family == AF_INET) return testing::Ipv4({.dst = text_of(to), .src = "192.0.2.1"}).udp(port);
-  return testing::Ipv6({.dst = text_of(to), .src = "2001:db8::1"}).udp(port);
+Packet datagram_to(const SocketAddress& to) {
+  if (to.get()->sa_family == AF_INET) return Ipv4({.dst = text_of(to), .src = "192.0.2.1"}).udp(port);
+  return Ipv6({.dst = text_of(to), .src = "2001:db8::1"}).udp(port);
 }
 
 /// A frame of the client's device with `tags` between the addresses and the type of what follows.
 ByteList frame_to(const SocketAddress& to, const ByteList& tags) {
   const ByteList plain = datagram_to(to).ethernet();
-  ByteList frame = testing::byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1});
+  ByteList frame = byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1});
   frame.insert(frame.end(), tags.begin(), tags.end());
   frame.insert(frame.end(), plain.begin() + ETHER_ADDR_LEN * 2, plain.end());
   return frame;
@@ -69,7 +61,7 @@ int send_frame(const ByteList& frame, bool bypass) {
 ByteList tags(std::initializer_list<int> types) {
   ByteList bytes;
   for (const int type : types) {
-    const ByteList tag = testing::byte_list({type >> 8, type & 0xFF, 0, 0});
+    const ByteList tag = byte_list({type >> 8, type & 0xFF, 0, 0});
     bytes.insert(bytes.end(), tag.begin(), tag.end());
   }
   return bytes;
@@ -85,17 +77,17 @@ int nine_times_tagged(int, const SocketAddress& to) {
 }
 /// A PPPoE session with the protocol in one byte, as PPP allows.
 int in_pppoe(int, const SocketAddress& to) {
-  ByteList frame = testing::byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x64, 0x11, 0, 0, 1, 0, 29, 0x21});
-  const testing::Packet packet = datagram_to(to);
+  ByteList frame = byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x64, 0x11, 0, 0, 1, 0, 29, 0x21});
+  const Packet packet = datagram_to(to);
   frame.insert(frame.end(), packet.bytes().begin(), packet.bytes().end());
   return send_frame(frame, true);
 }
 int not_ip(int, const SocketAddress&) {
-  return send_frame(testing::byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5, 1, 2, 3, 4}), true);
+  return send_frame(byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5, 1, 2, 3, 4}), true);
 }
 
 /// B7: a packet that a process makes comes in by a TUN device and is forwarded.
-int inject(const testing::Packet& packet) {
+int inject(const Packet& packet) {
   const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
   ifreq request{};
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
@@ -115,13 +107,13 @@ int inject(const testing::Packet& packet) {
 }
 
 int by_tun(int, const SocketAddress& to) {
-  return inject(testing::Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).udp(port));
+  return inject(Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).udp(port));
 }
 int stream_by_tun(int, const SocketAddress& to) {
-  return inject(testing::Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).tcp(port));
+  return inject(Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).tcp(port));
 }
 std::uint16_t source_port_of_stream() {
-  const testing::Packet packet = testing::Ipv4({.dst = "203.0.113.7", .src = "198.51.100.77"}).tcp(port);
+  const Packet packet = Ipv4({.dst = "203.0.113.7", .src = "198.51.100.77"}).tcp(port);
   return static_cast<std::uint16_t>(std::to_integer<int>(packet.bytes()[20]) << 8 |
                                     std::to_integer<int>(packet.bytes()[21]));
 }

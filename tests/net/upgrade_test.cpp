@@ -13,8 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t port = 7;
-
 class Upgrade : public NetTest {
  protected:
   /// Everything in the listing but the time that is left.

@@ -33,14 +33,14 @@ int connect_within(int fd, const Order& order) {
   return error;
 }
 
-std::array<char, 65536> payload{};
+std::array<char, 65536> what_is_sent{};
 
 int send_to(int fd, const SocketAddress& to, std::size_t size) {
-  return result_of(sendto(fd, payload.data(), size, MSG_NOSIGNAL, to.get(), to.length));
+  return result_of(sendto(fd, what_is_sent.data(), size, MSG_NOSIGNAL, to.get(), to.length));
 }
 
 int send_message(int fd, Order& order) {
-  iovec vector{payload.data(), order.size};
+  iovec vector{what_is_sent.data(), order.size};
   msghdr message{};
   message.msg_name = &order.address.storage;
   message.msg_namelen = order.address.length;
@@ -161,7 +161,7 @@ Report obey(Order& order) {
       close(fd);
       break;
     case Verb::Send:
-      report.error = result_of(send(fd, payload.data(), order.size, MSG_NOSIGNAL));
+      report.error = result_of(send(fd, what_is_sent.data(), order.size, MSG_NOSIGNAL));
       break;
     case Verb::SendTo:
       report.error = send_to(fd, order.address, order.size);

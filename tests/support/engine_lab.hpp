@@ -38,6 +38,15 @@ inline RuleSpec rule(std::string_view text, Lifetime lifetime = default_lifetime
   return spec;
 }
 
+inline Policy policy(std::vector<RuleSpec> rules, std::vector<Subject> subjects = {cgroup("/app")},
+                     std::string name = "p") {
+  Policy made;
+  made.name = std::move(name);
+  made.subjects = std::move(subjects);
+  made.rules = std::move(rules);
+  return made;
+}
+
 inline Destination to(std::string_view text) { return *parse_destination(text); }
 
 /// The engine over a fake instance.

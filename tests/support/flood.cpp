@@ -20,14 +20,14 @@ namespace {
 constexpr std::size_t max_stories = 256;
 constexpr std::size_t max_stretches = 1024;
 
-struct Story {
-  std::uint64_t size = 0;
-  std::array<Stretch, max_stretches> stretches;
-};
-
 }  // namespace
 
 struct Flood::Shared {
+  struct Story {
+    std::uint64_t size = 0;
+    std::array<Stretch, max_stretches> stretches;
+  };
+
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> rounds{0};
   std::atomic<std::uint64_t> odd{0};
@@ -142,7 +142,7 @@ void Flood::wait_for_rounds(std::uint64_t more) const {
 }
 
 std::vector<Stretch> Flood::story(std::size_t destination) const {
-  const Story& story = shared_->stories[destination];
+  const Shared::Story& story = shared_->stories[destination];
   return {story.stretches.begin(), story.stretches.begin() + static_cast<std::ptrdiff_t>(story.size)};
 }
 

@@ -14,6 +14,14 @@
 
 namespace egress::test {
 
+// What most tests send to: the laboratory's peer answers at each of these addresses.
+constexpr std::uint16_t port = 0x1234;
+inline const Endpoint forbidden{"203.0.113.7", port};
+inline const Endpoint permitted{"203.0.113.8", port};
+inline const Endpoint forbidden6{"2001:db8:bad::1", port};
+inline const Endpoint permitted6{"2001:db8:bad::2", port};
+constexpr SocketHandle none{-1};
+
 /// A test with a Lab of its own.
 class NetTest : public ::testing::Test {
  protected:

@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdlib>
 
-namespace egress::testing {
+namespace egress::test {
 namespace {
 
 constexpr std::uint16_t source_port = 0x8765;
@@ -219,4 +219,4 @@ Packet Ipv6::finish(std::uint8_t protocol, const ByteList& transport) const {
   return Packet(std::move(bytes));
 }
 
-}  // namespace egress::testing
+}  // namespace egress::test

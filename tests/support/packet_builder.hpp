@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace egress::testing {
+namespace egress::test {
 
 using ByteList = std::vector<std::byte>;
 
@@ -133,4 +133,4 @@ class Ipv6 : public Transport<Ipv6> {
   std::vector<Extension> chain_;
 };
 
-}  // namespace egress::testing
+}  // namespace egress::test

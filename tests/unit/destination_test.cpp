@@ -7,20 +7,18 @@
 #include <string>
 
 #include "core/address.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
+
+using test::BadCase;
+using test::destination;
 
 Address address(std::string_view text) {
   auto out = parse_address(text);
   EXPECT_TRUE(out) << text;
   return out ? *out : Address{};
-}
-
-Destination destination(std::string_view text) {
-  auto out = parse_destination(text);
-  EXPECT_TRUE(out) << text << ": " << (out ? "" : out.error().message());
-  return out ? *out : Destination{};
 }
 
 // ---- canonical text ----
@@ -146,13 +144,6 @@ TEST(Destination, ReadsANumberBehindAnAddressAsPrefixLength) {
 }
 
 // ---- malformed input ----
-
-struct BadCase {
-  std::string text;
-  std::string message;  // all of it, or a part
-};
-
-std::ostream& operator<<(std::ostream& out, const BadCase& c) { return out << c.text.substr(0, 80); }
 
 class BadDestination : public testing::TestWithParam<BadCase> {};
 

@@ -7,18 +7,15 @@
 #include <utility>
 
 #include "core/encode.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
 
+using test::destination;
+
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
-
-Destination destination(std::string_view text) {
-  auto out = parse_destination(text);
-  EXPECT_TRUE(out) << text;
-  return out ? *out : Destination{};
-}
 
 drop_config entry() {
   drop_config out{};

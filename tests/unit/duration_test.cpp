@@ -5,9 +5,12 @@
 #include <string>
 
 #include "egress/rule.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
+
+using test::BadCase;
 
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
@@ -45,13 +48,6 @@ INSTANTIATE_TEST_SUITE_P(TheLongest, DurationText,
                                          DurationCase{"315360000s", 87600h}, DurationCase{"315360000000ms", 87600h},
                                          DurationCase{"3649d23h59m59s999ms", 87600h - 1ms},
                                          DurationCase{"521w3d", 87600h}));
-
-struct BadCase {
-  std::string text;
-  std::string message;
-};
-
-std::ostream& operator<<(std::ostream& out, const BadCase& c) { return out << c.text.substr(0, 80); }
 
 class BadDuration : public testing::TestWithParam<BadCase> {};
 

@@ -9,17 +9,15 @@
 #include <cstring>
 #include <string>
 
+#include "support/text.hpp"
+
 namespace egress {
 namespace {
 
+using test::destination;
+
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
-
-Destination destination(std::string_view text) {
-  auto out = parse_destination(text);
-  EXPECT_TRUE(out) << text;
-  return out ? *out : Destination{};
-}
 
 std::string bytes_of(const std::uint32_t (&address)[4]) {
   std::string out(16, '\0');

@@ -320,15 +320,15 @@ class Gambler {
                                                     "2001:db8::7", "2001:db8::8", "fe80::1"};
     Flow made;
     made.destination = *parse_address(one_of(addresses));
-    const bool v6 = made.destination.family == Family::V6;
+    const bool ipv6 = made.destination.family == Family::V6;
     made.protocol = one_of(std::vector<std::uint8_t>{protocol::tcp, protocol::udp, protocol::sctp,
-                                                     v6 ? protocol::icmpv6 : protocol::icmp, 47});
+                                                     ipv6 ? protocol::icmpv6 : protocol::icmp, 47});
     if (protocol::has_ports(made.protocol)) {
       made.ports_known = below(4) != 0;
       if (made.ports_known) made.port = one_of(std::vector<std::uint16_t>{53, 54, 55, 60, 61, 80});
     }
     made.neighbour_discovery = made.protocol == protocol::icmpv6 && below(2) == 0;
-    if (v6 && below(8) == 0) {
+    if (ipv6 && below(8) == 0) {
       made.protocol_known = made.ports_known = false;
       made.protocol = 0;
       made.port.reset();
@@ -350,11 +350,11 @@ std::vector<JudgedSet> sets_by_name(EngineLab& lab, const std::string& leaf) {
   for (std::string path = leaf;; path = parent_path(path)) {
     for (const Subject& subject :
          {cgroup(path), unit(path == "/" ? "/" : components(path).back()), cgroup_id(*lab.world.cgroup_at(path))}) {
-      for (const OwnSet& set : snapshot.sets) {
-        const Subject& name = set.name.subject;
+      for (const OwnSet& own : snapshot.sets) {
+        const Subject& name = own.name.subject;
         if (name.kind == subject.kind && name.name == subject.name &&
             (path == leaf || name.scope == Subject::Scope::Subtree)) {
-          sets.push_back({set.rules});
+          sets.push_back({own.rules});
         }
       }
     }

@@ -8,14 +8,6 @@ namespace {
 
 using namespace test;
 
-Policy policy(std::vector<RuleSpec> rules, std::vector<Subject> subjects = {cgroup("/app")}, std::string name = "p") {
-  Policy made;
-  made.name = std::move(name);
-  made.subjects = std::move(subjects);
-  made.rules = std::move(rules);
-  return made;
-}
-
 struct EngineApply : ::testing::Test, EngineLab {
   EngineApply() { world.mkdir_unbound("/app"); }
 

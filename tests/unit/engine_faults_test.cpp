@@ -12,14 +12,6 @@ namespace {
 
 using namespace test;
 
-Policy policy(std::vector<RuleSpec> rules, std::vector<Subject> subjects) {
-  Policy made;
-  made.name = "p";
-  made.subjects = std::move(subjects);
-  made.rules = std::move(rules);
-  return made;
-}
-
 struct Operation {
   std::string name;
   std::function<void(EngineLab&)> prepare;

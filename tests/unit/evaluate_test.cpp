@@ -10,9 +10,9 @@
 namespace egress {
 namespace {
 
-using testing::Ipv4;
-using testing::Ipv6;
-using testing::Packet;
+using test::Ipv4;
+using test::Ipv6;
+using test::Packet;
 using Verdict = Judgement::Verdict;
 
 constexpr BootTime now{std::chrono::seconds(1000)};
@@ -72,7 +72,7 @@ using Ids = std::vector<std::uint32_t>;
 Packet udp(std::uint16_t port = 0x1234) { return Ipv4({.dst = "192.0.2.7"}).udp(port); }
 Packet tcp(std::uint16_t port = 0x1234) { return Ipv4({.dst = "192.0.2.7"}).tcp(port); }
 Packet later_fragment(std::uint8_t protocol = 17) {
-  return Ipv4({.dst = "192.0.2.7"}).fragment(5).raw(protocol, testing::byte_list({1, 2, 3, 4, 5, 6, 7, 8}));
+  return Ipv4({.dst = "192.0.2.7"}).fragment(5).raw(protocol, test::byte_list({1, 2, 3, 4, 5, 6, 7, 8}));
 }
 Packet long_chain() {
   Ipv6 packet({.dst = "2001:db8::7"});
@@ -159,7 +159,7 @@ TEST(Evaluate, MatchesAPortWithoutProtocolInTheFiveProtocolsWithPorts) {
 
 TEST(Evaluate, DoesNotMatchAPortInOtherProtocols) {
   EXPECT_FALSE(drops("192.0.2.7:1-65535", Ipv4().icmp(8)));
-  EXPECT_FALSE(drops("192.0.2.7:1-65535", Ipv4().raw(47, testing::byte_list({0x12, 0x34, 0x12, 0x34}))));
+  EXPECT_FALSE(drops("192.0.2.7:1-65535", Ipv4().raw(47, test::byte_list({0x12, 0x34, 0x12, 0x34}))));
 }
 
 TEST(Evaluate, MatchesAPortRangeToItsEdges) {
@@ -362,7 +362,7 @@ TEST(Evaluate, AuditsALaterFragmentByARuleThatNamesAPort) {
 }
 
 TEST(Evaluate, RejectsATruncatedTransportByARuleThatNamesAPort) {
-  const Packet packet = Ipv4({.dst = "192.0.2.7"}).raw(6, testing::byte_list({1, 2, 0x12}));
+  const Packet packet = Ipv4({.dst = "192.0.2.7"}).raw(6, test::byte_list({1, 2, 0x12}));
   EXPECT_EQ(judge({reject(1, "192.0.2.7:53/tcp")}, packet).verdict, Verdict::Reject);
 }
 

@@ -5,6 +5,8 @@
 
 #include <initializer_list>
 
+#include "support/text.hpp"
+
 namespace egress::cli {
 namespace {
 
@@ -31,10 +33,6 @@ std::string drop_error(std::initializer_list<const char*> list) {
   EXPECT_EQ(sentence.error().operation, "drop");
   return sentence.error().message();
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-#define EXPECT_HAS(text, part) EXPECT_TRUE(has(text, part)) << (text)
 
 TEST(RuleSentence, ReadsCgroupDestinationAndLifetime) {
   const auto sentence = drop({"cgroup", "/app", "to", "8.8.8.8:53/udp", "for", "90m"});
@@ -208,7 +206,7 @@ TEST(RuleSentence, WordsBehindTheEndAreAnError) {
 
 TEST(RuleSentence, ControlCharactersAreEscapedInMessages) {
   const std::string message = drop_error({"\033[2J", "to", "any"});
-  EXPECT_FALSE(has(message, "\033"));
+  EXPECT_FALSE(test::has(message, "\033"));
   EXPECT_HAS(message, "\\x1b");
 }
 

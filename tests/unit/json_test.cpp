@@ -10,7 +10,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 /// The boot clock at 5000 s is 2026-11-23T20:54:17Z.
-const Clocks now{BootTime{seconds{5000}}, std::chrono::system_clock::time_point{seconds{1795467257}}};
+const Clocks clocks{BootTime{seconds{5000}}, std::chrono::system_clock::time_point{seconds{1795467257}}};
 
 Rule rule() {
   Rule made;
@@ -18,15 +18,15 @@ Rule rule() {
   made.subject = {Subject::Kind::Path, "/app", Subject::Scope::Subtree};
   made.action = Action::Drop;
   made.destination = parse_destination("8.8.8.8:53/udp").value();
-  made.created_at = BootTime{now.boot.since_boot - seconds{48}};
-  made.expires_at = BootTime{now.boot.since_boot + milliseconds{3552400}};
+  made.created_at = BootTime{clocks.boot.since_boot - seconds{48}};
+  made.expires_at = BootTime{clocks.boot.since_boot + milliseconds{3552400}};
   made.counts = {2, 168, 3};
   made.cgroups = {CgroupId{25}};
   return made;
 }
 
 TEST(RuleJson, HasTheShapeOfTheContract) {
-  const std::string text = dump(to_json(rule(), now));
+  const std::string text = dump(to_json(rule(), clocks));
   EXPECT_EQ(
       text.find(
           R"({"id":7,"action":"drop","subject":{"kind":"cgroup","name":"/app","scope":"subtree","state":"active","cgroup_ids":[25]},)"
@@ -39,22 +39,22 @@ TEST(RuleJson, HasTheShapeOfTheContract) {
 TEST(RuleJson, ForeverIsNull) {
   Rule some = rule();
   some.expires_at.reset();
-  const Json json = to_json(some, now);
+  const Json json = to_json(some, clocks);
   EXPECT_TRUE(json["expires_at"].is_null());
   EXPECT_TRUE(json["ttl_left_s"].is_null());
 }
 
 TEST(RuleJson, AnEndThatIsOverHasNothingLeft) {
   Rule some = rule();
-  some.expires_at = BootTime{now.boot.since_boot - seconds{1}};
-  EXPECT_EQ(to_json(some, now)["ttl_left_s"], 0.0);
+  some.expires_at = BootTime{clocks.boot.since_boot - seconds{1}};
+  EXPECT_EQ(to_json(some, clocks)["ttl_left_s"], 0.0);
 }
 
 TEST(RuleJson, ANameWithoutACgroupIsPending) {
   Rule some = rule();
   some.cgroups.clear();
   some.subject = {Subject::Kind::Unit, "x.service", Subject::Scope::Only};
-  const Json json = to_json(some, now);
+  const Json json = to_json(some, clocks);
   EXPECT_EQ(json["subject"]["state"], "pending");
   EXPECT_EQ(json["subject"]["kind"], "unit");
   EXPECT_EQ(json["subject"]["scope"], "only");
@@ -67,9 +67,9 @@ TEST(RuleJson, TellsPolicyReasonAndOrigin) {
   some.reason = "IR-4211";
   some.origin = Rule::Origin::Map;
   some.is_default = true;
-  EXPECT_EQ(to_json(some, now)["no_packet_sockets"], false);
+  EXPECT_EQ(to_json(some, clocks)["no_packet_sockets"], false);
   some.no_packet_sockets = true;
-  const Json json = to_json(some, now);
+  const Json json = to_json(some, clocks);
   EXPECT_EQ(json["no_packet_sockets"], true);
   EXPECT_EQ(json["policy"], "contain");
   EXPECT_EQ(json["reason"], "IR-4211");
@@ -82,7 +82,7 @@ TEST(RuleJson, BytesThatAreNotUtf8DoNotThrow) {
   Rule some = rule();
   some.subject.name = "/a\xff\x1b[2J\n\"";
   some.reason = "\xc3";
-  const std::string text = dump(to_json(some, now));
+  const std::string text = dump(to_json(some, clocks));
   EXPECT_NE(text.find(R"(/a\ufffd\u001b[2J\n\")"), std::string::npos) << text;
   EXPECT_TRUE(Json::accept(text)) << text;
 }
@@ -92,17 +92,17 @@ TEST(RuleJson, IsAscii) {
   some.reason =
       "gr\xc3\xb6\xc3\x9f"
       "er";
-  for (const char c : dump(to_json(some, now))) EXPECT_LT(static_cast<unsigned char>(c), 0x80u);
+  for (const char c : dump(to_json(some, clocks))) EXPECT_LT(static_cast<unsigned char>(c), 0x80u);
 }
 
 TEST(RulesJson, HaveOneRuleALine) {
   const std::vector<Rule> rules{rule(), rule()};
-  const std::string text = dump(to_json(rules, now));
+  const std::string text = dump(to_json(rules, clocks));
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
   EXPECT_EQ(Json::parse(text).size(), 2u);
 }
 
-TEST(RulesJson, NoRulesAreAnEmptyArray) { EXPECT_EQ(dump(to_json(std::vector<Rule>{}, now)), "[]"); }
+TEST(RulesJson, NoRulesAreAnEmptyArray) { EXPECT_EQ(dump(to_json(std::vector<Rule>{}, clocks)), "[]"); }
 
 TEST(TotalsJson, HasTheShapeOfTheContract) {
   EXPECT_EQ(dump(to_json(Totals{9, 2, 168})), R"({"packets_processed":9,"packets_dropped":2,"bytes_dropped":168})");

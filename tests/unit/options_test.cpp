@@ -8,13 +8,10 @@
 #include "cli/command.hpp"
 #include "cli/completion.hpp"
 #include "cli/policy_input.hpp"
+#include "support/text.hpp"
 
 namespace egress::cli {
 namespace {
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-#define EXPECT_HAS(text, part) EXPECT_TRUE(has(text, part)) << (text)
 
 Options parsed(const std::vector<std::string>& arguments) {
   auto invocation = parse_arguments(arguments);
@@ -88,7 +85,9 @@ TEST(Arguments, AMistypedVerbIsRecognised) {
   EXPECT_HAS(error_of({"dorp", "cgroup", "/a"}), "\"dorp\": no such verb (did you mean drop?");
 }
 
-TEST(Arguments, AVerbThatIsNothingLikeOneIsNotGuessed) { EXPECT_FALSE(has(error_of({"frobnicate"}), "did you mean")); }
+TEST(Arguments, AVerbThatIsNothingLikeOneIsNotGuessed) {
+  EXPECT_FALSE(test::has(error_of({"frobnicate"}), "did you mean"));
+}
 
 TEST(Arguments, AMistypedOptionIsRecognised) {
   EXPECT_HAS(error_of({"drop", "cgroup", "/a", "to", "any", "--resaon", "x"}),
@@ -196,7 +195,7 @@ TEST(Completion, OfBashNeverExpandsNames) {
   const std::string script = bash_completion();
   for (std::size_t at = script.find("compgen -W"); at != std::string::npos; at = script.find("compgen -W", at + 1)) {
     const std::string line = script.substr(at, script.find('\n', at) - at);
-    EXPECT_TRUE(has(line, "$opts") || has(line, "\"$words\"")) << line;
+    EXPECT_TRUE(test::has(line, "$opts") || test::has(line, "\"$words\"")) << line;
   }
 }
 

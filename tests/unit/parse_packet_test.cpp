@@ -8,10 +8,10 @@
 namespace egress {
 namespace {
 
-using testing::byte_list;
-using testing::Ipv4;
-using testing::Ipv6;
-using testing::Packet;
+using test::byte_list;
+using test::Ipv4;
+using test::Ipv6;
+using test::Packet;
 
 Flow parse(const Packet& packet) { return parse_packet(packet.bytes()); }
 

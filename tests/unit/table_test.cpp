@@ -8,6 +8,7 @@
 
 #include "cli/rails.hpp"
 #include "cli/selection.hpp"
+#include "support/text.hpp"
 
 namespace egress::cli {
 namespace {
@@ -16,10 +17,6 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 const BootTime now{seconds{5000}};
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-#define EXPECT_HAS(text, part) EXPECT_TRUE(has(text, part)) << (text)
 
 Destination to(std::string_view text) { return parse_destination(text).value(); }
 
@@ -115,7 +112,7 @@ TEST(RulesTable, EscapesNames) {
   some.subject.name = "/\033[2J";
   some.reason = "a\nb\xff";
   const std::string table = rules_table(std::vector{some}, now, false);
-  EXPECT_FALSE(has(table, "\033"));
+  EXPECT_FALSE(test::has(table, "\033"));
   EXPECT_HAS(table, "a\\x0ab\\xff");
 }
 
@@ -125,7 +122,7 @@ TEST(RuleDetails, HaveAFieldALine) {
   EXPECT_HAS(details, "created      2026-11-24T07:59:12Z\n");
   EXPECT_HAS(details, "ends         2026-11-24T08:59:12Z (in 59m12s)\n");
   EXPECT_HAS(details, "cgroups      25\n");
-  EXPECT_FALSE(has(details, "reason"));
+  EXPECT_FALSE(test::has(details, "reason"));
 }
 
 TEST(NewRule, IsALine) {

@@ -6,9 +6,12 @@
 #include <string>
 
 #include "egress/rule.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
+
+using test::BadCase;
 
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
@@ -52,13 +55,6 @@ INSTANTIATE_TEST_SUITE_P(Fractions, TimeText,
                                          TimeCase{"1970-01-01T00:00:01.123456789Z", 1, 123'456'789},
                                          TimeCase{"1970-01-01T00:00:01.9999999999999999999999999Z", 1, 999'999'999},
                                          TimeCase{"1970-01-01T00:00:01.0Z", 1, 0}));
-
-struct BadCase {
-  std::string text;
-  std::string message;
-};
-
-std::ostream& operator<<(std::ostream& out, const BadCase& c) { return out << c.text.substr(0, 80); }
 
 class BadTime : public testing::TestWithParam<BadCase> {};
 
