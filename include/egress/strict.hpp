@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,5 +78,45 @@ struct StrictReport {
 /// Takes the layers off these devices, or off all. NotFound if a named one is not guarded. Nothing is left behind.
 [[nodiscard]] Result<std::vector<StrictDevice>> strict_off(const Instance& instance,
                                                            const std::vector<std::string>& devices);
+
+/// What a StrictFollower did or waits for.
+struct StrictChange {
+  enum class Kind : std::uint8_t {
+    On,       ///< guarded (again): the device or the cgroup is new, or somebody took the layer off
+    Off,      ///< no longer guarded: the device is gone, or is not the container's any more
+    Waiting,  ///< not guarded: `cause` says what is missing or in the way
+  };
+  Kind kind = Kind::On;
+  std::string device;                 ///< of Waiting: empty, or the device that is missing
+  std::optional<StrictDevice> state;  ///< of On
+  std::string cause;                  ///< of Waiting
+};
+
+/// Keeps a request in force while devices, containers and cgroups are made anew. It has no thread: its owner calls
+/// renew() when fd() is readable, and four times a second besides, because nothing tells of a cgroup that is made anew
+/// or of a layer that was taken off. Frames that a new device receives before that are not judged.
+/// Destroying it leaves the layers in place.
+class StrictFollower {
+ public:
+  /// Puts the layers on as strict_on() does, with its errors. A process id is followed as the cgroup it is in now;
+  /// Usage if that is the root of the enforced subtree.
+  [[nodiscard]] static Result<StrictFollower> start(const Instance& instance, const StrictRequest& request);
+  StrictFollower(StrictFollower&&) noexcept;
+  StrictFollower& operator=(StrictFollower&&) noexcept;
+  ~StrictFollower();
+
+  /// What start() put on.
+  [[nodiscard]] const StrictReport& report() const;
+  /// Readable when a device of the network namespace came, went or changed.
+  [[nodiscard]] int fd() const;
+  /// Guards what is new, forgets what is gone. What it waits for is told once. In the network namespace of start().
+  /// NotFound if the instance was unloaded.
+  [[nodiscard]] Result<std::vector<StrictChange>> renew();
+
+ private:
+  struct State;
+  explicit StrictFollower(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace egress

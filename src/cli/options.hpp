@@ -46,6 +46,7 @@ struct Options {
   bool default_deny = false;
   bool strict_l2 = false;
   bool as_filter = false;
+  bool follow = false;
   std::optional<std::string> as;
   std::optional<std::string> container_of;
   std::vector<std::string> devices;

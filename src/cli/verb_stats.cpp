@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
-#include <ctime>
 
 #include "cli/command.hpp"
+#include "cli/ending.hpp"
 
 namespace egress::cli {
 namespace {
@@ -33,23 +33,9 @@ void show(const Context& context, const Totals& totals, bool terminal, bool agai
   std::fflush(stdout);
 }
 
-sigset_t ending_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  return signals;
-}
-
-/// A second, or less when the user has enough.
-bool wait_a_second(const sigset_t& signals) {
-  const timespec second{1, 0};
-  return sigtimedwait(&signals, nullptr, &second) < 0;
-}
-
 Result<int> watch(const Context& context, const Filter& filter) {
-  const sigset_t signals = ending_signals();
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const auto ending = Ending::watch();
+  if (!ending) return ending.error();
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   bool again = false;
   do {
@@ -58,7 +44,7 @@ Result<int> watch(const Context& context, const Filter& filter) {
     show(context, *totals, terminal, again);
     if (std::ferror(stdout) != 0) return exit_failed;
     again = true;
-  } while (wait_a_second(signals));
+  } while (ending->go_on(std::chrono::seconds(1)));
   return exit_done;
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <fmt/format.h>
 
+#include <chrono>
+#include <cstdio>
+
 #include "cli/command.hpp"
+#include "cli/ending.hpp"
 #include "cli/table.hpp"
 #include "core/escape.hpp"
 #include "egress/strict.hpp"
@@ -55,6 +59,66 @@ void print_devices(const Context& context, const std::vector<StrictDevice>& devi
   context.print(devices_table(devices, context.colour()));
 }
 
+void print_report(const Context& context, const StrictReport& report) {
+  print_devices(context, report.devices);
+  for (const std::string& name : report.uncovered) {
+    context.note(fmt::format("{}: leads out of the container by another way, which is not judged", escape(name)));
+  }
+}
+
+std::string_view event_word(StrictChange::Kind kind) {
+  switch (kind) {
+    case StrictChange::Kind::On:
+      return "on";
+    case StrictChange::Kind::Off:
+      return "off";
+    case StrictChange::Kind::Waiting:
+      return "waiting";
+  }
+  return {};
+}
+
+Json change_json(const StrictChange& change) {
+  Json json;
+  json["event"] = event_word(change.kind);
+  json["device"] = change.device.empty() ? Json(nullptr) : Json(escape(change.device));
+  if (change.state) json["state"] = device_json(*change.state);
+  if (!change.cause.empty()) json["cause"] = escape(change.cause);
+  return json;
+}
+
+std::string change_text(const StrictChange& change) {
+  switch (change.kind) {
+    case StrictChange::Kind::On:
+      return fmt::format("{}: guarded: {}", escape(change.device), change.state ? mode_text(*change.state) : "");
+    case StrictChange::Kind::Off:
+      return fmt::format("{}: gone", escape(change.device));
+    case StrictChange::Kind::Waiting:
+      return fmt::format("waiting: {}", escape(change.cause));
+  }
+  return {};
+}
+
+/// Stays until it is told to end. The layers stay longer.
+Result<int> follow(Context& context, const StrictRequest& request) {
+  constexpr std::chrono::milliseconds look_again{250};  // nothing tells of a layer taken off, or of a new cgroup
+  const auto ending = Ending::watch();
+  if (!ending) return ending.error();
+  auto follower = StrictFollower::start(context.instance(), request);
+  if (!follower) return follower.error();
+  print_report(context, follower->report());
+  std::fflush(stdout);
+  while (ending->go_on(look_again, follower->fd())) {
+    const auto changes = follower->renew();
+    if (!changes) return changes.error();
+    for (const StrictChange& change : *changes) {
+      context.json() ? context.print_json(change_json(change)) : context.note(change_text(change));
+    }
+    std::fflush(stdout);
+  }
+  return exit_done;
+}
+
 Result<int> turn_on(Context& context) {
   const Options& options = context.options();
   const StrictRequest request{options.devices, options.as.value_or(std::string()),
@@ -62,12 +126,10 @@ Result<int> turn_on(Context& context) {
   if (auto good = check(request); !good) return std::move(good).error().in("strict on");
   // Loads the program when it is not loaded yet, as rules do.
   if (auto loaded = context.open_or_load(); !loaded) return loaded.error();
+  if (options.follow) return follow(context, request);
   const auto report = strict_on(context.instance(), request);
   if (!report) return report.error();
-  print_devices(context, report->devices);
-  for (const std::string& name : report->uncovered) {
-    context.note(fmt::format("{}: leads out of the container by another way, which is not judged", escape(name)));
-  }
+  print_report(context, *report);
   return options.strict && !report->uncovered.empty() ? exit_not_in_force : exit_done;
 }
 
@@ -100,6 +162,7 @@ Result<int> verb_strict(Context& context) {
   const std::vector<std::string>& words = context.options().words;
   const std::string word = words.size() == 1 ? words.front() : std::string();
   if (word == "on") return turn_on(context);
+  if (context.options().follow) return usage_error("--follow", "goes with on", "egress strict status").in("strict");
   if (word == "status") return tell(context);
   if (word == "off") return turn_off(context);
   return usage_error(words.empty() ? std::string() : fmt::format("\"{}\"", words.back()), "expected on, status or off",

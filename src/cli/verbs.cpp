@@ -95,8 +95,9 @@ constexpr std::string_view strict_text =
     "with SYN cookies, outer packets of tunnels. With --dev what leaves by the device is judged by the cgroup of its\n"
     "socket (tc). With --container-of what comes in from a container is judged as that cgroup's, whoever made it\n"
     "(XDP on the host side of each veth); --dev with --as does so for a device of your choice. Programs of others\n"
-    "stay. A device that is made anew needs strict on again; strict status and status say so. Fragments have no\n"
-    "ports: later ones to an address that a rule with ports names are dropped.";
+    "stay. A device that is made anew needs strict on again, and strict status and status say so; with --follow the\n"
+    "command stays and guards what is made anew at once, a container's next start included. Fragments have no ports:\n"
+    "later ones to an address that a rule with ports names are dropped.";
 constexpr std::string_view load_text =
     "Loads the program into the kernel and attaches it to the root of the enforced subtree, or replaces a loaded\n"
     "program without a gap: rules and counters stay. drop and its kind do this by themselves; load is for boot and\n"
@@ -275,11 +276,12 @@ std::vector<Verb> system_verbs() {
        true},
       {"strict",
        "judge frames at network devices too",
-       "strict on --dev DEV...\nstrict on --container-of PID|CGROUP\nstrict on --dev DEV --as CGROUP|UNIT\n"
+       "strict on --dev DEV... [--follow]\nstrict on --container-of PID|CGROUP [--follow]\n"
+       "strict on --dev DEV --as CGROUP|UNIT [--follow]\n"
        "strict status\nstrict off [--dev DEV...]",
        strict_text,
        "strict on --dev eth0\nstrict on --container-of 4711\nstrict on --dev veth7 --as /machine.slice/web\n"
-       "strict off",
+       "strict on --container-of /machine.slice/web --follow\nstrict off",
        Words::OnStatusOff,
        {{"--dev", "DEV", "a network device; may be repeated", &Options::devices, Offer::Device},
         {"--container-of", "PID|CGROUP", "the host side of every veth of this container", &Options::container_of,
@@ -287,6 +289,8 @@ std::vector<Verb> system_verbs() {
         {"--as", "CGROUP|UNIT", "what the devices receive is judged as this cgroup's", &Options::as, Offer::Cgroup},
         {"--as-filter", "", "attach a clsact filter, as kernels before 6.6 need, instead of a link",
          &Options::as_filter, Offer::Nothing},
+        {"--follow", "", "stay, and guard devices that are made anew, until SIGINT or SIGTERM", &Options::follow,
+         Offer::Nothing},
         {"--strict-l2", "", "drop received frames that are neither IP nor ARP, where a rule decides",
          &Options::strict_l2, Offer::Nothing}},
        verb_strict},

@@ -2,6 +2,7 @@
 #include "sys/netlink.hpp"
 
 #include <libmnl/libmnl.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -64,6 +65,28 @@ Result<void> Netlink::ask(nlmsghdr* request, const Visitor& visit) const {
     if (state < MNL_CB_STOP) return system_error("ask netlink", {}, err);
   }
   return {};
+}
+
+Result<void> Netlink::listen(int group) const {
+  const int failed = mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof(group));
+  const int err = errno;
+  if (failed) return system_error("listen to netlink", {}, err);
+  return {};
+}
+
+int Netlink::fd() const { return mnl_socket_get_fd(socket_.get()); }
+
+bool Netlink::drain() const {
+  std::array<char, answer_size> message;
+  bool any = false;
+  for (;;) {
+    const ssize_t got = ::recv(fd(), message.data(), message.size(), MSG_DONTWAIT);
+    if (got >= 0 || errno == ENOBUFS) {
+      any = true;
+    } else if (errno != EINTR) {
+      return any;
+    }
+  }
 }
 
 }  // namespace egress

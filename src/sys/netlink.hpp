@@ -24,6 +24,13 @@ class Netlink {
   using Visitor = std::function<void(const nlmsghdr* message)>;
   [[nodiscard]] Result<void> ask(nlmsghdr* request, const Visitor& visit) const;
 
+  /// Has the kernel tell what happens: `group` is RTNLGRP_LINK and its kind. From then on fd() is readable when
+  /// something did.
+  [[nodiscard]] Result<void> listen(int group) const;
+  [[nodiscard]] int fd() const;
+  /// Takes what the kernel has told, unread. Whether there was anything, or more than it had room for.
+  [[nodiscard]] bool drain() const;
+
  private:
   struct Close {
     void operator()(mnl_socket* socket) const;
