@@ -138,7 +138,7 @@ TEST_F(Lifetimes, AWriterThatStopsAnywhereChangesNoDeadline) {
   Flood flood = flood_ports(1);
   std::vector<std::uint64_t> deadlines;
   for (const int stop_after_us : {500, 1500, 3000, 5000, 8000, 12000}) {
-    const auto ids = added("drop cgroup /a to 203.0.113.7 for 120ms");
+    const auto ids = added("drop cgroup /a to 203.0.113.7 for 300ms");
     ASSERT_EQ(ids.size(), 1U);
     deadlines.push_back(deadline_of(ids[0]));
     Running suspended(lab().invocation(words_of("drop cgroup /c to 203.0.113.8 for 300ms --replace")));

@@ -204,9 +204,9 @@ TEST_F(Policies, AConfirmedApplyStays) {
   (void)done("apply -f -", forbid("203.0.113.7"));
   Flood flood = Flood::start({lab().make_cgroup("/a"), lab().network().client()},
                              {{{"203.0.113.7", 53}, {"203.0.113.8", 53}}, 100us, true});
-  (void)done("apply -f - --confirm 500ms", forbid("203.0.113.8"));
+  (void)done("apply -f - --confirm 2s", forbid("203.0.113.8"));
   (void)done("confirm");
-  std::this_thread::sleep_for(700ms);
+  std::this_thread::sleep_for(2200ms);  // beyond the trial
   flood.stop();
   EXPECT_EQ(flood.story().size(), 2U);
   ASSERT_EQ(lab().list().size(), 1U);
