@@ -59,7 +59,12 @@ Json socket_json(const Socket& socket, const std::optional<std::string>& cgroup)
   return json;
 }
 
+/// systemd makes the listeners that it hands to services in the cgroups of their .socket units.
 std::string birth_text(const Socket& socket, const std::optional<std::string>& cgroup) {
+  if (cgroup && cgroup->ends_with(".socket")) {
+    return fmt::format("made in cgroup {} (reached by rules for unit {})", *cgroup,
+                       cgroup->substr(cgroup->rfind('/') + 1));
+  }
   if (cgroup) return fmt::format("made in cgroup {}", *cgroup);
   return fmt::format("made in cgroup id {}, which is gone or elsewhere", static_cast<std::uint64_t>(socket.cgroup));
 }

@@ -18,6 +18,16 @@ int visit_message(const nlmsghdr* message, void* visitor) {
   return MNL_CB_OK;
 }
 
+/// The last message of an answer begins with a number: 0, or an error. A dump that the kernel cannot make ends like
+/// one that is complete (NLMSG_DONE), and libmnl by itself does not look at that number.
+int end_answer(const nlmsghdr* message, void* /*visitor*/) {
+  if (mnl_nlmsg_get_payload_len(message) < sizeof(int)) return MNL_CB_STOP;
+  const int result = *static_cast<const int*>(mnl_nlmsg_get_payload(message));
+  if (result >= 0) return MNL_CB_STOP;
+  errno = -result;
+  return MNL_CB_ERROR;
+}
+
 int visit_attribute(const nlattr* attribute, void* visitor) {
   (*static_cast<const AttributeVisitor*>(visitor))(attribute);
   return MNL_CB_OK;
@@ -53,14 +63,16 @@ Result<void> Netlink::ask(nlmsghdr* request, const Visitor& visit) const {
     return system_error("ask netlink", {}, err);
   }
   alignas(nlmsghdr) std::array<char, answer_size> answer;
+  std::array<mnl_cb_t, NLMSG_MIN_TYPE> control{};  // the rest is passed over: libmnl uses none of its own then
+  control[NLMSG_ERROR] = control[NLMSG_DONE] = end_answer;
   const unsigned port = mnl_socket_get_portid(socket_.get());
   for (int state = MNL_CB_OK; state > MNL_CB_STOP;) {
     const ssize_t got = mnl_socket_recvfrom(socket_.get(), answer.data(), answer.size());
     int err = errno;
     if (got < 0 && err == EINTR) continue;
     if (got < 0) return system_error("ask netlink", {}, err);
-    state = mnl_cb_run(answer.data(), static_cast<std::size_t>(got), request->nlmsg_seq, port, visit_message,
-                       const_cast<Visitor*>(&visit));
+    state = mnl_cb_run2(answer.data(), static_cast<std::size_t>(got), request->nlmsg_seq, port, visit_message,
+                        const_cast<Visitor*>(&visit), control.data(), control.size());
     err = errno;
     if (state < MNL_CB_STOP) return system_error("ask netlink", {}, err);
   }

@@ -174,6 +174,21 @@ TEST_F(ForeignSockets, A4ListenersAndWhatTheyAcceptAreTold) {
   EXPECT_EQ(caller.connect(caller.open(AF_INET, SOCK_STREAM), {"192.0.2.1", port}), ECONNREFUSED);
 }
 
+TEST_F(ForeignSockets, A4OfASocketUnitAreToldWithTheUnitWhoseRulesReachThem) {
+  (void)lab().make_cgroup("/system.slice");
+  const Actor actor = lab().actor("/system.slice/web.socket");
+  const SocketHandle socket = connected(actor);
+  ASSERT_EQ(actor.enter(lab().cgroup_directory("/b")), 0);
+  const Outcome outcome = lab().egress("drop cgroup /b to 203.0.113.7 --strict");
+  EXPECT_EQ(outcome.status, 5) << outcome.text();
+  EXPECT_NE(outcome.err.find("made in cgroup /system.slice/web.socket (reached by rules for unit web.socket)\n"),
+            std::string::npos)
+      << outcome.text();
+  EXPECT_EQ(lab().egress("drop unit web.socket to 203.0.113.7 --strict").status, 0);
+  EXPECT_EQ(actor.send(socket, 7), 0);
+  EXPECT_GE(done("ls unit web.socket -o json").json()[0]["packets"], 1) << "it is reached";
+}
+
 /// M1: the connection that the command is called over.
 class OwnSession : public ForeignSockets {
  protected:
