@@ -191,8 +191,14 @@ Prepared connected_datagrams(const Attempt& attempt) {
   return {socket};
 }
 
+/// With room for what is never acknowledged.
 Prepared connected_stream(const Attempt& attempt) {
+  const Act make_room = [](int socket, const SocketAddress&) {
+    const int size = 1 << 20;
+    return setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+  };
   const SocketHandle socket = attempt.actor.tcp(attempt.to);
+  (void)attempt.actor.perform(socket, attempt.to, make_room);
   (void)attempt.actor.connect(socket, attempt.to);
   return {socket};
 }
