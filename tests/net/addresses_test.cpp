@@ -2,11 +2,9 @@
 // Which address a rule is asked about when there is more than one: NAT, source routes, headers made by hand,
 // groups with members on this host, and the kernel's own neighbour discovery.
 #include <net/if.h>
-#include <netinet/ip.h>
-#include <netinet/udp.h>
 
-#include <cstring>
-
+#include "support/acts.hpp"
+#include "support/frames.hpp"
 #include "support/net_test.hpp"
 #include "support/pinned_map.hpp"
 
@@ -103,32 +101,6 @@ TEST_F(BehindNat, D1ARejectOfTheBackendRefusesNoCallAndStopsThePackets) {
 
 // ---- D5: the destination of the header is the first hop, the last one is hidden behind it
 
-/// IPv6 over 2001:db8:bad::2, by a segment routing header, which any user may set.
-int send_by_segments(int /*socket*/, const SocketAddress& to) {
-  // RFC 8754: next header, length, type, segments left, last entry, flags, tag; the last segment is the first hop.
-  std::array<std::uint8_t, 8 + 2 * sizeof(in6_addr)> option{0, 4, 4, 1, 1, 0, 0, 0};
-  inet_pton(AF_INET6, "2001:db8:bad::2", option.data() + 8 + sizeof(in6_addr));
-  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (setsockopt(fd, IPPROTO_IPV6, IPV6_RTHDR, option.data(), option.size()) != 0) return ENOSYS;
-  return sendto(fd, "secret", 6, 0, to.get(), to.length) == 6 ? 0 : errno;
-}
-
-/// IPv4 over 203.0.113.8.
-template <std::uint8_t kind>
-int send_by_source_route(int /*socket*/, const SocketAddress& to) {
-  const std::array<std::uint8_t, 8> option{kind, 7, 4, 203, 0, 113, 8, 0};
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (setsockopt(fd, IPPROTO_IP, IP_OPTIONS, option.data(), option.size()) != 0) return ENOSYS;
-  return sendto(fd, "secret", 6, 0, to.get(), to.length) == 6 ? 0 : errno;
-}
-
-int send_with_recorded_route(int /*socket*/, const SocketAddress& to) {
-  const std::array<std::uint8_t, 8> option{IPOPT_RR, 7, 4, 0, 0, 0, 0, 0};
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (setsockopt(fd, IPPROTO_IP, IP_OPTIONS, option.data(), option.size()) != 0) return ENOSYS;
-  return sendto(fd, "secret", 6, 0, to.get(), to.length) == 6 ? 0 : errno;
-}
-
 TEST_F(Addresses, D5ARoutingHeaderIsDroppedAndCountedWhereARuleDecides) {
   const Actor actor = lab().actor("/a", 65534);
   const Actor other = lab().actor("/b", 65534);
@@ -169,28 +141,11 @@ TEST_F(Addresses, D5SourceRoutesOfIpv4AreDroppedAndCountedWhereARuleDecides) {
 
 // ---- D6: the caller writes the header
 
-/// A UDP datagram whose header names `header_to`, sent to somebody else.
-int send_crafted(const SocketAddress& to, const char* header_to) {
-  std::array<std::uint8_t, sizeof(iphdr) + sizeof(udphdr) + 6> packet{};
-  iphdr ip{};
-  ip.version = 4;
-  ip.ihl = 5;
-  ip.ttl = 64;
-  ip.protocol = IPPROTO_UDP;
-  inet_pton(AF_INET, "192.0.2.1", &ip.saddr);
-  inet_pton(AF_INET, header_to, &ip.daddr);
-  udphdr udp{};
-  udp.source = htons(1);
-  udp.dest = htons(port);
-  udp.len = htons(sizeof(udp) + 6);
-  std::memcpy(packet.data(), &ip, sizeof(ip));
-  std::memcpy(packet.data() + sizeof(ip), &udp, sizeof(udp));
-  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-  const ssize_t sent = sendto(fd, packet.data(), packet.size(), 0, to.get(), to.length);
-  return sent == ssize_t{packet.size()} ? 0 : errno;
+int craft(const Endpoint& header, const SocketAddress& to) {
+  return send_crafted(datagram_to(socket_address(header)), to);
 }
-int craft_forbidden(int /*socket*/, const SocketAddress& to) { return send_crafted(to, "203.0.113.7"); }
-int craft_permitted(int /*socket*/, const SocketAddress& to) { return send_crafted(to, "203.0.113.8"); }
+int craft_forbidden(int /*socket*/, const SocketAddress& to) { return craft(forbidden, to); }
+int craft_permitted(int /*socket*/, const SocketAddress& to) { return craft(permitted, to); }
 
 TEST_F(Addresses, D6TheHeaderOfTheCallerCountsAndNotTheAddressOfTheCall) {
   const Actor actor = lab().actor("/a");
@@ -209,25 +164,6 @@ TEST_F(Addresses, D6TheHeaderOfTheCallerCountsAndNotTheAddressOfTheCall) {
 }
 
 // ---- B5: receivers on this host get a copy that meets no packet hook
-
-int join_group(int socket, const SocketAddress& group) {
-  const int device = static_cast<int>(if_nametoindex(Network::client_device));
-  if (group.storage.ss_family == AF_INET6) {
-    ipv6_mreq membership{};
-    membership.ipv6mr_multiaddr = reinterpret_cast<const sockaddr_in6*>(&group.storage)->sin6_addr;
-    membership.ipv6mr_interface = static_cast<unsigned>(device);
-    return setsockopt(socket, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &membership, sizeof(membership)) == 0 ? 0 : errno;
-  }
-  ip_mreqn membership{};
-  membership.imr_multiaddr = reinterpret_cast<const sockaddr_in*>(&group.storage)->sin_addr;
-  membership.imr_ifindex = device;
-  return setsockopt(socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, &membership, sizeof(membership)) == 0 ? 0 : errno;
-}
-
-int allow_broadcast(int socket, const SocketAddress& /*to*/) {
-  const int on = 1;
-  return setsockopt(socket, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on)) == 0 ? 0 : errno;
-}
 
 struct Group {
   const char* name;

@@ -172,7 +172,6 @@ int try_to_detach(const std::string& cgroup_directory) {
 }
 
 TEST_F(Coexistence, G1AnUnprivilegedUserCannotDetach) {
-  constexpr uid_t nobody = 65534;
   const Actor actor = lab().actor("/a");
   (void)done("reject cgroup /a to 203.0.113.7");
   const ChildPlace place{lab().make_cgroup("/user"), lab().network().client(), nobody};

@@ -24,7 +24,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uid_t nobody = 65534;
 const Endpoint anywhere{"203.0.113.7", 7};
 
 class Doctor : public NetTest {

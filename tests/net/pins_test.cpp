@@ -19,8 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uid_t nobody = 65534;
-
 class Pins : public NetTest {
  protected:
   void load_with_a_rule() {

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 // Every way of sending that the socket interface has: rows E and F of the list of failures.
 #include <fcntl.h>
-#include <linux/errqueue.h>
-#include <netinet/ip_icmp.h>
-#include <netinet/tcp.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
-#include <cstring>
-
+#include "support/acts.hpp"
 #include "support/net_test.hpp"
 #include "support/pinned_map.hpp"
 
@@ -119,17 +113,6 @@ TEST_F(Sockets, E3ADatagramSocketConnectedBeforeTheRuleIsStopped) {
   }
 }
 
-int send_with_fast_open(int socket, const SocketAddress& to) {
-  return sendto(socket, "secret", 6, MSG_FASTOPEN | MSG_DONTWAIT | MSG_NOSIGNAL, to.get(), to.length) == 6 ? 0 : errno;
-}
-
-int connect_with_fast_open(int socket, const SocketAddress& to) {
-  const int on = 1;
-  if (setsockopt(socket, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)) != 0) return ENOSYS;
-  if (connect(socket, to.get(), to.length) != 0) return errno;
-  return send(socket, "secret", 6, MSG_DONTWAIT | MSG_NOSIGNAL) == 6 ? 0 : errno;
-}
-
 TEST_F(Sockets, E5FastOpenLeavesNoData) {
   set("/proc/sys/net/ipv4/tcp_fastopen", "5");  // 4: data in the first SYN, without a cookie
   const Actor actor = lab().actor("/a");
@@ -155,39 +138,6 @@ TEST_F(Sockets, E5FastOpenLeavesNoData) {
   EXPECT_EQ(lab().peer().connections(port), 2U) << "of the other cgroup";
 }
 
-constexpr std::size_t bulk = 60'000;
-
-int send_without_copy(int socket, const SocketAddress& /*to*/) {
-  static std::array<char, bulk> data{};
-  const int on = 1;
-  if (setsockopt(socket, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)) != 0) return ENOSYS;
-  return send(socket, data.data(), data.size(), MSG_ZEROCOPY | MSG_NOSIGNAL) == ssize_t{bulk} ? 0 : errno;
-}
-
-int send_a_file(int socket, const SocketAddress& /*to*/) {
-  const int file = memfd_create("file", MFD_CLOEXEC);
-  if (ftruncate(file, bulk) != 0) return errno;
-  const ssize_t sent = sendfile(socket, file, nullptr, bulk);
-  const int error = sent == ssize_t{bulk} ? 0 : errno;
-  close(file);
-  return error;
-}
-
-int splice_a_pipe(int socket, const SocketAddress& /*to*/) {
-  static const std::array<char, bulk> data{};
-  int pipe[2];
-  if (pipe2(pipe, O_CLOEXEC) != 0 || write(pipe[1], data.data(), bulk) != ssize_t{bulk}) return errno;
-  std::size_t left = bulk;
-  while (left > 0) {
-    const ssize_t moved = splice(pipe[0], nullptr, socket, nullptr, left, 0);
-    if (moved <= 0) return errno;
-    left -= static_cast<std::size_t>(moved);
-  }
-  close(pipe[0]);
-  close(pipe[1]);
-  return 0;
-}
-
 // E7: the application sees success (F1); the peer sees nothing until the rule ends.
 TEST_F(Sockets, E7ZeroCopySendfileAndSpliceLeaveNothing) {
   const Actor actor = lab().actor("/a");
@@ -207,12 +157,6 @@ TEST_F(Sockets, E7ZeroCopySendfileAndSpliceLeaveNothing) {
     EXPECT_TRUE(lab().peer().wait_for_stream(port, read += bulk, 20s)) << "delayed, not discarded";
     actor.close(socket);
   }
-}
-
-int send_echo_request(int socket, const SocketAddress& to) {
-  icmphdr request{};
-  request.type = ICMP_ECHO;
-  return sendto(socket, &request, sizeof(request), 0, to.get(), to.length) == sizeof(request) ? 0 : errno;
 }
 
 TEST_F(Sockets, E9RawSocketsMeetThePacketHook) {
@@ -275,12 +219,6 @@ enum class Headers { V4, V6, V6WithOptions };
 
 /// Bytes of one connection; the device does not segment, so the peer counts what a wire would carry.
 class LongStream : public Sockets, public ::testing::WithParamInterface<Headers> {};
-
-/// Destination options in every packet of the socket.
-int add_ipv6_options(int socket, const SocketAddress& /*to*/) {
-  const unsigned char padding[8] = {0, 0, 1, 4};  // one PadN, as long as Linux takes
-  return setsockopt(socket, IPPROTO_IPV6, IPV6_DSTOPTS, padding, sizeof(padding)) == 0 ? 0 : errno;
-}
 
 // F3: the hook is called once for many segments.
 TEST_P(LongStream, F3IsCountedSegmentBySegmentAsOnTheWire) {

@@ -1,122 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 // The strict layers: frames that meet no socket hook, at the device they leave by and where a container's come in.
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <fcntl.h>
-#include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <net/ethernet.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "support/frames.hpp"
 #include "support/net_test.hpp"
-#include "support/packet_builder.hpp"
 
 namespace egress::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::string text_of(const SocketAddress& to) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (to.get()->sa_family == AF_INET) {
-    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(to.get())->sin_addr, text, sizeof(text));
-  } else {
-    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(to.get())->sin6_addr, text, sizeof(text));
-  }
-  return text;
-}
-
-Packet datagram_to(const SocketAddress& to) {
-  if (to.get()->sa_family == AF_INET) return Ipv4({.dst = text_of(to), .src = "192.0.2.1"}).udp(port);
-  return Ipv6({.dst = text_of(to), .src = "2001:db8::1"}).udp(port);
-}
-
-/// A frame of the client's device with `tags` between the addresses and the type of what follows.
-ByteList frame_to(const SocketAddress& to, const ByteList& tags) {
-  const ByteList plain = datagram_to(to).ethernet();
-  ByteList frame = byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1});
-  frame.insert(frame.end(), tags.begin(), tags.end());
-  frame.insert(frame.end(), plain.begin() + ETHER_ADDR_LEN * 2, plain.end());
-  return frame;
-}
-
-int send_frame(const ByteList& frame, bool bypass) {
-  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-  const int on = bypass ? 1 : 0;
-  setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
-  sockaddr_ll device{};
-  device.sll_family = AF_PACKET;
-  device.sll_ifindex = static_cast<int>(if_nametoindex(Network::client_device));
-  device.sll_protocol = htons(0x88B5);  // for experiments: what the frame is, its bytes say
-  const ssize_t sent = sendto(fd, frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&device), sizeof(device));
-  const int err = errno;
-  close(fd);
-  return sent < 0 ? err : 0;
-}
-
-ByteList tags(std::initializer_list<int> types) {
-  ByteList bytes;
-  for (const int type : types) {
-    const ByteList tag = byte_list({type >> 8, type & 0xFF, 0, 0});
-    bytes.insert(bytes.end(), tag.begin(), tag.end());
-  }
-  return bytes;
-}
-
-int queued(int, const SocketAddress& to) { return send_frame(frame_to(to, {}), false); }
-int bypassing(int, const SocketAddress& to) { return send_frame(frame_to(to, {}), true); }
-int priority_tagged(int, const SocketAddress& to) { return send_frame(frame_to(to, tags({0x8100})), true); }
-int double_tagged(int, const SocketAddress& to) { return send_frame(frame_to(to, tags({0x88A8, 0x8100})), true); }
-/// More tags than are followed; Linux takes them all off.
-int nine_times_tagged(int, const SocketAddress& to) {
-  return send_frame(frame_to(to, tags({0x8100, 0x8100, 0x8100, 0x8100, 0x8100, 0x8100, 0x8100, 0x8100, 0x8100})), true);
-}
-/// A PPPoE session with the protocol in one byte, as PPP allows.
-int in_pppoe(int, const SocketAddress& to) {
-  ByteList frame = byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x64, 0x11, 0, 0, 1, 0, 29, 0x21});
-  const Packet packet = datagram_to(to);
-  frame.insert(frame.end(), packet.bytes().begin(), packet.bytes().end());
-  return send_frame(frame, true);
-}
-int not_ip(int, const SocketAddress&) {
-  return send_frame(byte_list({2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5, 1, 2, 3, 4}), true);
-}
-
-/// B7: a packet that a process makes comes in by a TUN device and is forwarded.
-int inject(const Packet& packet) {
-  const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-  ifreq request{};
-  request.ifr_flags = IFF_TUN | IFF_NO_PI;
-  std::strncpy(request.ifr_name, "t0", IFNAMSIZ - 1);
-  if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0) return ENODEV;
-  const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ioctl(control, SIOCGIFFLAGS, &request);
-  request.ifr_flags |= IFF_UP;
-  ioctl(control, SIOCSIFFLAGS, &request);
-  close(control);
-  std::ofstream("/proc/sys/net/ipv4/ip_forward") << 1;
-  std::ofstream("/proc/sys/net/ipv4/conf/all/rp_filter") << 0;
-  std::ofstream("/proc/sys/net/ipv4/conf/t0/rp_filter") << 0;
-  const bool sent = write(fd, packet.bytes().data(), packet.size()) == static_cast<ssize_t>(packet.size());
-  close(fd);
-  return sent ? 0 : EIO;
-}
-
-int by_tun(int, const SocketAddress& to) {
-  return inject(Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).udp(port));
-}
-int stream_by_tun(int, const SocketAddress& to) {
-  return inject(Ipv4({.dst = text_of(to), .src = "198.51.100.77"}).tcp(port));
-}
-std::uint16_t source_port_of_stream() {
-  const Packet packet = Ipv4({.dst = "203.0.113.7", .src = "198.51.100.77"}).tcp(port);
-  return static_cast<std::uint16_t>(std::to_integer<int>(packet.bytes()[20]) << 8 |
-                                    std::to_integer<int>(packet.bytes()[21]));
-}
 
 class Strict : public NetTest {
  protected:

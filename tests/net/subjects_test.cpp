@@ -14,7 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr uid_t nobody = 65534;
 const Endpoint allowed{"203.0.113.8", 0x1234};
 
 class Subjects : public NetTest {

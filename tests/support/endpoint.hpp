@@ -52,4 +52,15 @@ inline SocketAddress socket_address(const Endpoint& endpoint) {
   return result;
 }
 
+/// The address alone, without the port.
+inline std::string text_of(const SocketAddress& to) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (to.get()->sa_family == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(to.get())->sin_addr, text, sizeof(text));
+  } else {
+    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(to.get())->sin6_addr, text, sizeof(text));
+  }
+  return text;
+}
+
 }  // namespace egress::test

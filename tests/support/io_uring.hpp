@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "support/endpoint.hpp"
+
 namespace egress::test {
 
 /// An io_uring by system calls alone, for one request at a time.
@@ -83,5 +85,60 @@ class Ring {
   std::uint8_t* complete_ = nullptr;
   io_uring_sqe* entries_ = nullptr;
 };
+
+// ---- Acts of an Actor: requests that the kernel carries out for it
+
+inline int error_of(int result) { return result < 0 ? -result : 0; }
+
+/// The socket of a request; negative errno. IORING_OP_SOCKET came with 5.19.
+inline int make_socket(Ring& ring, int type) {
+  io_uring_sqe request{};
+  request.opcode = IORING_OP_SOCKET;
+  request.fd = AF_INET;
+  request.off = static_cast<unsigned>(type);
+  const int made = ring.result_of(request);
+  return made == -EINVAL ? socket(AF_INET, type | SOCK_CLOEXEC, 0) : made;
+}
+
+inline int connect_by(Ring& ring, const SocketAddress& to) {
+  io_uring_sqe request{};
+  request.opcode = IORING_OP_CONNECT;
+  request.fd = make_socket(ring, SOCK_STREAM);
+  request.addr = reinterpret_cast<std::uintptr_t>(to.get());
+  request.off = to.length;
+  return error_of(ring.result_of(request));
+}
+
+inline int send_by(Ring& ring, const SocketAddress& to) {
+  iovec data{const_cast<char*>("secret"), 6};
+  SocketAddress address = to;
+  msghdr message{};
+  message.msg_name = &address.storage;
+  message.msg_namelen = address.length;
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  io_uring_sqe request{};
+  request.opcode = IORING_OP_SENDMSG;
+  request.fd = make_socket(ring, SOCK_DGRAM);
+  request.addr = reinterpret_cast<std::uintptr_t>(&message);
+  request.len = 1;
+  return error_of(ring.result_of(request));
+}
+
+/// Both requests of a ring with these flags: 0, or the errno of either; ENOTUNIQ if they differ.
+template <unsigned flags>
+int send_and_connect(int /*socket*/, const SocketAddress& to) {
+  Ring ring(flags);
+  if (!ring.works()) return ENOSYS;
+  const int sent = send_by(ring, to);
+  const int connected = connect_by(ring, to);
+  return sent == connected ? sent : ENOTUNIQ;
+}
+
+template <unsigned flags>
+int only_send(int /*socket*/, const SocketAddress& to) {
+  Ring ring(flags);
+  return ring.works() ? send_by(ring, to) : ENOSYS;
+}
 
 }  // namespace egress::test

@@ -21,6 +21,7 @@ inline const Endpoint permitted{"203.0.113.8", port};
 inline const Endpoint forbidden6{"2001:db8:bad::1", port};
 inline const Endpoint permitted6{"2001:db8:bad::2", port};
 constexpr SocketHandle none{-1};
+constexpr uid_t nobody = 65534;
 
 /// A test with a Lab of its own.
 class NetTest : public ::testing::Test {

@@ -34,11 +34,6 @@ int open_own_netns() {
   return fd;
 }
 
-int make_netns() {
-  require(unshare(CLONE_NEWNET) == 0, "make network namespace");
-  return open_own_netns();
-}
-
 /// Runs `ip -batch` in a network namespace.
 void configure(int netns, int home, const std::string& commands) {
   const int input = memfd_create("ip", MFD_CLOEXEC);
@@ -134,11 +129,17 @@ void stop_segmenting(int netns, int home) {
 
 }  // namespace
 
-Network::Network() {
+int make_network_namespace() {
   const int home = open_own_netns();
-  peer_ = make_netns();
-  client_ = make_netns();
+  require(unshare(CLONE_NEWNET) == 0, "make network namespace");
+  const int made = open_own_netns();
   require(setns(home, CLONE_NEWNET) == 0, "return to network namespace");
+  close(home);
+  return made;
+}
+
+Network::Network() : client_(make_network_namespace()), peer_(make_network_namespace()) {
+  const int home = open_own_netns();
   const std::string peer_name = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(peer_);
   configure(client_, home, client_commands(peer_name));
   configure(peer_, home, peer_commands());
