@@ -13,17 +13,12 @@
 #include "engine/maintenance.hpp"
 #include "engine/tables.hpp"
 
-/// The way from a destination to its rules: chains under member keys, and the lists of shapes of a set.
+/// The way from a destination to its rules: chains of rules, and the lists of shapes of a set.
 namespace egress {
 
-/// One chain a rule stands in.
-struct ChainPlace {
-  egress_chain chain;
-  egress_member_key key;
-};
-
-/// Every chain of a rule: one or two for each family it applies to. Failed if the record is none of ours.
-[[nodiscard]] Result<std::vector<ChainPlace>> chains_of(const egress_rule& rule);
+/// The word that names the first rule of a chain.
+[[nodiscard]] __u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain);
+[[nodiscard]] __u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain);
 
 /// Enters rules that stand in their slots into their chains, in the order of comes_before(). Readers of
 /// earlier epochs pass over them. Worthless if the maintenance was lost meanwhile: the caller asks.

@@ -38,13 +38,16 @@ Result<void> write_single(int map_fd, const char* name, const V& value) {
 
 }  // namespace
 
+std::uint32_t heads_mask(std::uint32_t max_rules) {
+  return std::bit_ceil(std::max<std::uint32_t>(max_rules, EGRESS_HEADS_LEAST)) - 1;
+}
+
 std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules) {
   const std::uint32_t n = max_rules;
   if (map == "rules" || map == "drop_configs" || map == "cgroup_rules") return n;
   if (map == "policy_names" || map == "reasons") return n;
   if (map == "sets" || map == "anchors" || map == "anchor_names") return n + 1;
-  // A rule stands under up to four keys: plain and mark, for each family.
-  if (map == "members") return 4 * n + 1024;
+  if (map == "heads") return (heads_mask(n) + 1 + (heads_mask(n) + 1) / 4) / 2;
   if (map == "shapes") return std::max(4 * n + 1024, 4096u);
   // A power of two: the datapath cuts a hash to it by a mask.
   if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_RULES_PER_WORD, 64u));

@@ -55,9 +55,9 @@ class KernelTables final : public Tables {
   [[nodiscard]] std::span<egress_rule> rules() override;
   [[nodiscard]] std::span<egress_set> sets() override;
   [[nodiscard]] std::span<egress_shape> shapes() override;
+  [[nodiscard]] std::span<egress_heads> heads() override;
   [[nodiscard]] std::span<__u64> sieve() override;
   [[nodiscard]] std::span<egress_anchor> anchors() override;
-  [[nodiscard]] Table<egress_member_key, egress_member>& members() override;
   [[nodiscard]] Table<std::uint32_t, egress_anchor_name>& anchor_names() override;
   [[nodiscard]] Table<egress_name_key, egress_name>& names() override;
   [[nodiscard]] Table<std::uint64_t, egress_binding>& bindings() override;
