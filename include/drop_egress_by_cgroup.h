@@ -367,6 +367,8 @@ struct egress_control {
 	__u64 swept_at;       /* sweep: when the timer last fired; 0 = never */
 	__u64 clock;          /* the clock program: now */
 	__u32 bind_failed;    /* cgroup_mkdir: names it could not bind (map full) */
+	__u32 sweeps_seen;    /* library: `sweeps` when it last cleaned up behind them */
+	__u32 on_trial;       /* library: 0 = no rule has EGRESS_RULE_TRIAL_NEW or _OLD */
 	__u32 zero;
 };
 
@@ -420,6 +422,6 @@ EGRESS_ASSERT(sizeof(struct egress_anchor) == 16);
 EGRESS_ASSERT(sizeof(struct egress_name_key) == 260);
 EGRESS_ASSERT(sizeof(struct egress_binding) == 16);
 EGRESS_ASSERT(sizeof(struct egress_device) == 288);
-EGRESS_ASSERT(sizeof(struct egress_control) == 72);
+EGRESS_ASSERT(sizeof(struct egress_control) == 80);
 
 #endif

@@ -62,15 +62,16 @@ Error rule_exists(const egress_rule& rule, const Destination& destination, std::
 
 Result<Change> plan_addition(Transaction& transaction, const Addition& addition) {
   const SetName place{addition.subject, addition.policy};
-  auto present = transaction.rules_of(place);
-  if (!present) return std::move(present).error();
+  auto set = transaction.set_of(place);
+  if (!set) return std::move(set).error();
   Change change;
+  change.added.reserve(addition.rules.size());
   for (const RuleSpec& spec : addition.rules) {
     change.added.push_back({place, spec});
-    const auto same = present->find(spec.destination);
-    if (same == present->end()) continue;
-    if (!addition.replace) return rule_exists(same->second, spec.destination, transaction.now_ns());
-    change.removed.push_back(same->second.id);
+    const egress_rule* same = *set ? transaction.rule_for(**set, spec.destination) : nullptr;
+    if (same == nullptr) continue;
+    if (!addition.replace) return rule_exists(*same, spec.destination, transaction.now_ns());
+    change.removed.push_back(same->id);
   }
   return change;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <tuple>
 
 #include "engine/records.hpp"
 
@@ -183,6 +184,24 @@ __u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain) {
   return chain_head(tables, index_key(rule, chain), chain);
 }
 
+const egress_rule* find_rule(Tables& tables, std::uint32_t set, const Destination& destination, std::uint32_t epoch) {
+  RuleSpec spec;
+  spec.destination = destination;
+  const egress_rule wanted = encode_rule(spec, {.id = {}, .set = set, .born = 0, .created_at = {}});
+  constexpr auto what = [](const egress_rule& rule) {
+    const int families = rule.flags & (EGRESS_RULE_V4 | EGRESS_RULE_V6);
+    return std::tuple{rule.set,       families,     rule.flags & EGRESS_RULE_PROTO,
+                      rule.proto,     rule.plen,    rule.port_first,
+                      rule.port_last, rule.addr[0], rule.addr[1],
+                      rule.addr[2],   rule.addr[3]};
+  };
+  ChainCursor cursor(tables, place_of(tables, wanted, EGRESS_CHAIN_PLAIN));
+  for (; cursor.here() != nullptr; cursor.skip()) {
+    if (what(*cursor.here()) == what(wanted) && visible(*cursor.here(), epoch)) return cursor.here();
+  }
+  return nullptr;
+}
+
 Result<void> link_rules(Tables& tables, Maintenance& maintenance, std::span<const std::uint32_t> ids) {
   for (const std::uint32_t id : ids) {
     if (auto done = maintenance.beat(); !done) return done;
@@ -305,6 +324,14 @@ bool write_list(Tables& tables, RunSpace& space, egress_run& run, std::span<cons
   for (std::size_t i = 0; i < shapes.size(); ++i) store_shape(tables, tables.shapes()[room->first + i], shapes[i]);
   store_run(tables, run, *room);
   return true;
+}
+
+bool has_simple_shapes(const SetSummary& summary) {
+  return std::ranges::all_of(summary.lists, [](const std::vector<egress_shape>& shapes) {
+    return shapes.size() <= EGRESS_SHAPES_MAX && std::ranges::none_of(shapes, [](const egress_shape& shape) {
+             return (shape.kind & (EGRESS_KIND_RANGE | EGRESS_KIND_MARK)) != 0;
+           });
+  });
 }
 
 Result<void> check_steps(std::span<const egress_rule> rules) {

@@ -123,6 +123,8 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                    AT(egress_control, swept_at),
                                                    AT(egress_control, clock),
                                                    AT(egress_control, bind_failed),
+                                                   AT(egress_control, sweeps_seen),
+                                                   AT(egress_control, on_trial),
                                                    AT(egress_control, zero)}));
 #undef AT
 }

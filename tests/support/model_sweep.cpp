@@ -50,6 +50,7 @@ void sweep_as_the_kernel(FakeTables& tables, const FakeWorld& world) {
     }
   }
   control.next_deadline = next_deadline;
+  ++control.sweeps;
   control.maintenance = EGRESS_MAINTENANCE_FREE;
 }
 

@@ -60,6 +60,7 @@ TEST_F(EngineSweep, CleansUpAfterTheKernelsSweep) {
   // What src/datapath/sweep.bpf.h leaves: no rule, no chain, no counter, but the set and its names.
   chain_head(tables, tables.rules()[1], EGRESS_CHAIN_PLAIN) = 0;
   tables.rules()[1].id = 0;
+  ++tables.control().sweeps;
   tables.counters.clear();
   EXPECT_NE(tables.leftovers(), "");
   ASSERT_TRUE(engine.maintain().ok());
