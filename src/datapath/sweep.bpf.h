@@ -99,9 +99,9 @@ static __noinline int remove_rule(struct egress_rule *rule)
 	__u64 counter = EGRESS_COUNTER_RULE | id;
 
 	unlink_everywhere(rule);
+	rule->id = 0; /* before the counter goes: see create_counter() */
 	bpf_map_delete_elem(&counters, &counter);
 	bpf_map_delete_elem(&reasons, &id);
-	rule->id = 0;
 	rule->expires_at = 0;
 	rule->created_at = 0;
 	rule->set = 0;

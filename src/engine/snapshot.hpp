@@ -39,6 +39,9 @@ struct Snapshot {
 /// `Listing` also reads counts, reasons and the cgroups that bear the names; a Verdict needs none of them.
 enum class Detail { Verdict, Listing };
 
+/// The cgroups that bear the name of a subject now.
+[[nodiscard]] std::vector<CgroupId> cgroups_bearing(const World& world, const Subject& subject);
+
 [[nodiscard]] Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail);
 
 }  // namespace egress

@@ -65,6 +65,8 @@ class Tables {
   [[nodiscard]] virtual Result<void> create_counter(std::uint64_t key) = 0;
   [[nodiscard]] virtual Result<void> erase_counter(std::uint64_t key) = 0;
   [[nodiscard]] virtual Result<Counts> read_counter(std::uint64_t key) const = 0;  ///< zero if there is none
+  /// Every counter that there is.
+  [[nodiscard]] virtual Result<std::vector<std::pair<std::uint64_t, Counts>>> read_counters() const = 0;
   [[nodiscard]] virtual Result<drop_stats> read_stats() const = 0;
   [[nodiscard]] virtual Result<std::vector<std::uint64_t>> read_reasons() const = 0;  ///< EGRESS_REASONS entries
 };

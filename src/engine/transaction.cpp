@@ -15,6 +15,13 @@ namespace {
 /// Ids from here on are free for listing rules of `drop_configs` whose own id is taken.
 constexpr std::uint32_t ids_end = 0x80000000u;
 
+/// Of more rules than these in one change the datapath makes the counters, each with the first packet that it
+/// counts: a system call and a place on every CPU for each would be most of the cost.
+constexpr std::size_t counters_made_ahead = 4096;
+
+/// Rules between two reports of progress.
+constexpr std::size_t progress_step = 4096;
+
 /// How often a change is written when a sweep took over from a process that stood still.
 constexpr int write_attempts = 3;
 
@@ -223,7 +230,7 @@ Result<void> Transaction::write(const Change& change) {
   }
   if (auto done = write_heads(); !done) return done;
   if (auto done = write_rules(change); !done) return done;
-  if (auto done = link_rules(tables_, maintenance_, ids_); !done) return done;
+  if (auto done = link(change); !done) return done;
   mark_removed(change);
   return maintenance_.renew();
 }
@@ -268,12 +275,25 @@ Result<void> Transaction::write_heads() {
 Result<void> Transaction::write_rules(const Change& change) {
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (auto done = maintenance_.beat(); !done) return done;
+    if (change.progress && i % progress_step == 0) change.progress(i, 2 * records_.size());
     store_rule(tables_, records_[i]);
     enter_into_sieve(tables_, records_[i]);
-    if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
+    if (records_.size() <= counters_made_ahead) {
+      if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
+    }
     const std::string& reason = change.added[i].spec.reason;
     if (reason.empty()) continue;
     if (auto done = tables_.reasons().put(ids_[i], make_text(reason)); !done) return done;
+  }
+  return {};
+}
+
+Result<void> Transaction::link(const Change& change) {
+  const std::span<const std::uint32_t> ids(ids_);
+  for (std::size_t i = 0; i < ids.size(); i += progress_step) {
+    if (change.progress) change.progress(ids.size() + i, 2 * ids.size());
+    const auto part = ids.subspan(i, std::min(progress_step, ids.size() - i));
+    if (auto done = link_rules(tables_, maintenance_, part); !done) return done;
   }
   return {};
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "egress/filter.hpp"
 #include "engine/clean.hpp"
 #include "engine/sets.hpp"
 #include "engine/tables.hpp"
@@ -29,6 +30,7 @@ struct Change {
   std::vector<std::uint32_t> removed;  ///< ids of rules that are visible
   /// With it the change is on trial: from this moment of the boot clock on the former rules are in force.
   std::optional<std::uint64_t> trial_deadline;
+  Progress progress = {};
 };
 
 /// One writer at work. Precondition: the caller holds the lock of writers as long as this lives.
@@ -79,6 +81,7 @@ class Transaction {
   [[nodiscard]] Result<void> write(const Change& change);
   [[nodiscard]] Result<void> write_heads();
   [[nodiscard]] Result<void> write_rules(const Change& change);
+  [[nodiscard]] Result<void> link(const Change& change);
   void mark_removed(const Change& change);
   [[nodiscard]] Result<void> finish(const Change& change);
   [[nodiscard]] Result<std::vector<std::uint32_t>> choose_ids(std::size_t count);

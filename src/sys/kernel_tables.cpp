@@ -160,6 +160,10 @@ struct KernelTables::Maps {
 
 namespace {
 
+Counts counts_of(const egress_counter& counter) {
+  return {.packets = counter.packets, .bytes = counter.bytes, .denied = counter.denied};
+}
+
 /// Makes the owners one after another and keeps the first failure; after it, nothing more is tried.
 class Opener {
  public:
@@ -278,8 +282,15 @@ Result<void> KernelTables::erase_counter(u64 key) { return maps_->counters.erase
 Result<Counts> KernelTables::read_counter(u64 key) const {
   auto counter = maps_->counters.sum(key);
   if (!counter) return std::move(counter).error();
-  const auto sum = counter->value_or(egress_counter{});
-  return Counts{.packets = sum.packets, .bytes = sum.bytes, .denied = sum.denied};
+  return counts_of(counter->value_or(egress_counter{}));
+}
+
+Result<std::vector<std::pair<u64, Counts>>> KernelTables::read_counters() const {
+  auto counters = maps_->counters.sums();
+  if (!counters) return std::move(counters).error();
+  std::vector<std::pair<u64, Counts>> all;
+  for (const auto& [key, counter] : *counters) all.emplace_back(key, counts_of(counter));
+  return all;
 }
 
 Result<drop_stats> KernelTables::read_stats() const {

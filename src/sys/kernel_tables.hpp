@@ -68,6 +68,7 @@ class KernelTables final : public Tables {
   [[nodiscard]] Result<void> create_counter(std::uint64_t key) override;
   [[nodiscard]] Result<void> erase_counter(std::uint64_t key) override;
   [[nodiscard]] Result<Counts> read_counter(std::uint64_t key) const override;
+  [[nodiscard]] Result<std::vector<std::pair<std::uint64_t, Counts>>> read_counters() const override;
   [[nodiscard]] Result<drop_stats> read_stats() const override;
   [[nodiscard]] Result<std::vector<std::uint64_t>> read_reasons() const override;
 

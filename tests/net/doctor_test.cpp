@@ -303,6 +303,7 @@ TEST_F(Doctor, J10SaysThatPinsWereReplaced) {
 }
 
 TEST_F(Doctor, StatusSaysHowMuchMemoryEachMapTakes) {
+  (void)done("load");
   const nlohmann::json said = done("status -o json").json();
   const nlohmann::json& maps = said["memory_by_map"];
   std::uint64_t sum = 0;

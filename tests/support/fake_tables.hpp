@@ -118,6 +118,9 @@ class FakeTables final : public Tables {
   Result<void> create_counter(std::uint64_t key) override;
   Result<void> erase_counter(std::uint64_t key) override;
   Result<Counts> read_counter(std::uint64_t key) const override;
+  Result<std::vector<std::pair<std::uint64_t, Counts>>> read_counters() const override {
+    return std::vector<std::pair<std::uint64_t, Counts>>(counters.begin(), counters.end());
+  }
   Result<drop_stats> read_stats() const override { return stats; }
   Result<std::vector<std::uint64_t>> read_reasons() const override {
     return std::vector<std::uint64_t>(EGRESS_REASONS, 0);
