@@ -184,7 +184,9 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
 Result<std::vector<Rule>> Engine::remove(const Selection& selection) {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("remove rule");
-  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  const bool by_id = !selection.all && !selection.subject && !selection.policy;
+  const auto only = by_id ? std::optional(std::span<const RuleId>(selection.ids)) : std::nullopt;
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing, only);
   if (!snapshot) return std::move(snapshot).error().in("remove rule");
   Removal plan = plan_removal(*snapshot, selection);
   if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error().in("remove rule");
@@ -206,7 +208,7 @@ Result<Rule> Engine::extend(RuleId id, Lifetime lifetime) {
   if (auto done = check_lifetime(lifetime); !done) return std::move(done).error().in("extend rule");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("extend rule");
-  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing, std::span<const RuleId>(&id, 1));
   if (!snapshot) return std::move(snapshot).error().in("extend rule");
   const Rule* found = snapshot->find(id);
   if (found == nullptr) return no_such_rule(id).in("extend rule");

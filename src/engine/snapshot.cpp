@@ -33,25 +33,55 @@ class Bearers {
   std::map<std::pair<Subject::Kind, std::string>, std::vector<CgroupId>> known_;
 };
 
+using RecordsOfSets = std::map<std::uint32_t, std::vector<egress_rule>>;
+
 /// Records in force at the epoch, by set.
-std::map<std::uint32_t, std::vector<egress_rule>> collect(Tables& tables, std::uint32_t epoch, BootTime now) {
-  std::map<std::uint32_t, std::vector<egress_rule>> found;
-  const std::uint64_t trial_deadline = load(tables.control().trial_deadline);
-  for (const egress_rule& record : tables.rules()) {
+class Collector {
+ public:
+  Collector(Tables& tables, BootTime now)
+      : epoch_(load(tables.control().epoch)),
+        trial_deadline_(load(tables.control().trial_deadline)),
+        now_(static_cast<std::uint64_t>(now.since_boot.count())) {}
+
+  void add(const egress_rule& record) {
     const std::uint32_t id = load(record.id);
-    if (id == 0) continue;
+    if (id == 0) return;
     const egress_rule rule = load_rule(record);
-    if (rule.id != id || load(record.id) != id) continue;
-    if (in_force(rule, epoch, trial_deadline, static_cast<std::uint64_t>(now.since_boot.count()))) {
-      found[rule.set].push_back(rule);
-    }
+    if (rule.id != id || load(record.id) != id) return;
+    if (in_force(rule, epoch_, trial_deadline_, now_)) found_[rule.set].push_back(rule);
   }
-  return found;
+
+  [[nodiscard]] RecordsOfSets take() { return std::move(found_); }
+
+ private:
+  std::uint32_t epoch_;
+  std::uint64_t trial_deadline_;
+  std::uint64_t now_;
+  RecordsOfSets found_;
+};
+
+RecordsOfSets collect_all(Tables& tables, BootTime now) {
+  Collector collector(tables, now);
+  for (const egress_rule& record : tables.rules()) collector.add(record);
+  return collector.take();
+}
+
+/// Those of these ids, and those whose id another tool uses: its rules are listed under another one then.
+Result<RecordsOfSets> collect_some(Tables& tables, BootTime now, std::span<const RuleId> ids) {
+  auto doors = tables.drop_configs().entries();
+  if (!doors) return std::move(doors).error();
+  std::set<std::uint32_t> wanted;
+  for (const RuleId id : ids) wanted.insert(static_cast<std::uint32_t>(id));
+  for (const auto& [key, config] : *doors) wanted.insert(key);
+  Collector collector(tables, now);
+  for (const std::uint32_t id : wanted) {
+    if (load(slot_of(tables, id).id) == id) collector.add(slot_of(tables, id));
+  }
+  return collector.take();
 }
 
 /// Sets of the rules, each anchor's in the order of its list.
-std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets,
-                                    const std::map<std::uint32_t, std::vector<egress_rule>>& found) {
+std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets, const RecordsOfSets& found) {
   std::vector<std::uint32_t> order;
   std::set<std::uint32_t> anchors;
   for (const auto& [set, records] : found) {
@@ -126,10 +156,9 @@ Result<std::vector<Rule>> decode_all(Notes& notes, const SetName& name, std::vec
   return rules;
 }
 
-Result<std::vector<OwnSet>> read_own(Tables& tables, World& world, BootTime now, Detail detail) {
+Result<std::vector<OwnSet>> read_own(Tables& tables, World& world, RecordsOfSets found, Detail detail) {
   Names names(tables, world);
   Sets sets(tables, world, names);
-  auto found = collect(tables, load(tables.control().epoch), now);
   std::size_t count = 0;
   for (const auto& [set, records] : found) count += records.size();
   Notes notes(tables, count);
@@ -250,12 +279,15 @@ const DoorEntry* Snapshot::find_door(RuleId id) const {
   return found == doors.end() ? nullptr : &*found;
 }
 
-Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail) {
+Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail,
+                               std::optional<std::span<const RuleId>> only) {
   auto now = world.now();
   if (!now) return std::move(now).error();
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const std::uint32_t epoch = load(tables.control().epoch);
-    auto sets = read_own(tables, world, *now, detail);
+    auto found = only ? collect_some(tables, *now, *only) : Result<RecordsOfSets>(collect_all(tables, *now));
+    if (!found) return std::move(found).error();
+    auto sets = read_own(tables, world, std::move(*found), detail);
     if (!sets) return std::move(sets).error();
     if (load(tables.control().epoch) != epoch) continue;  // a change came between: neither old nor new
     auto doors = read_doors(tables, *now, detail);

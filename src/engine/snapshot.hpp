@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ enum class Detail { Verdict, Listing };
 /// The cgroups that bear the name of a subject now.
 [[nodiscard]] std::vector<CgroupId> cgroups_bearing(const World& world, const Subject& subject);
 
-[[nodiscard]] Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail);
+/// With `only` the snapshot holds at least the rules of these ids, if they are in force, and not every other one.
+[[nodiscard]] Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail,
+                                             std::optional<std::span<const RuleId>> only = std::nullopt);
 
 }  // namespace egress
