@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 3
+#define EGRESS_ABI 4
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -75,13 +75,11 @@ enum egress_action {
 
 #define EGRESS_FOREVER 0xFFFFFFFFFFFFFFFFull /* expires_at of a rule without an end */
 
-/* The four chains a rule can stand in: egress_rule.next[]. */
+/* The two chains a rule can stand in: egress_rule.next[]. */
 enum egress_chain {
-	EGRESS_CHAIN_V4 = 0,
-	EGRESS_CHAIN_V4_MARK = 1,
-	EGRESS_CHAIN_V6 = 2,
-	EGRESS_CHAIN_V6_MARK = 3,
-	EGRESS_CHAINS = 4,
+	EGRESS_CHAIN_PLAIN = 0, /* every rule */
+	EGRESS_CHAIN_MARK = 1,  /* a rule that names a port or a protocol */
+	EGRESS_CHAINS = 2,
 };
 
 /*
@@ -110,33 +108,54 @@ struct egress_rule {
 	__u32 addr[4];             /* network byte order; IPv4 in addr[0], rest zero; host bits zero */
 };
 
-/*
- * `members` (hash): which rules of a set have this destination. The value is the id
- * of the first rule of the chain. Two kinds of key:
- *  - plain: the chain holds the rules of exactly this prefix, port key and protocol.
- *    Ranges of one prefix and protocol share a key (port 0), narrowest first.
- *  - mark: the chain holds every rule of this prefix that names a port or a protocol,
- *    most specific first. Only asked for packets whose ports or protocol cannot be
- *    read (fragments, truncated, too long header chains).
- */
+/* egress_shape.kind: which rules of a prefix are looked for. */
 #define EGRESS_KIND_V6    0x01
-#define EGRESS_KIND_PROTO 0x02 /* key.proto is meant */
-#define EGRESS_KIND_RANGE 0x04 /* port ranges; key.port is 0 */
-#define EGRESS_KIND_EXACT 0x08 /* key.port is meant */
-#define EGRESS_KIND_MARK  0x10 /* the mark chain of the prefix */
+#define EGRESS_KIND_PROTO 0x02 /* those that name this protocol */
+#define EGRESS_KIND_RANGE 0x04 /* those with a range of ports */
+#define EGRESS_KIND_EXACT 0x08 /* those with this port */
+#define EGRESS_KIND_MARK  0x10 /* all that name a port or a protocol */
 
-struct egress_member_key {
-	__u32 set_kind; /* set << 8 | EGRESS_KIND_* */
-	__u16 port;
+/*
+ * `heads` (array, mmapable): the index of the rules, a hash table whose chains run through
+ * the rules themselves. A place has the id of the first rule of its chain, 0 = none. The
+ * values of arrays are multiples of eight bytes: two places each. Two parts:
+ *  - plain, a power of two of places: by set, prefix, protocol if one is named, and port
+ *    if it is one.
+ *  - mark, a quarter of that: by set and prefix. Only asked for packets whose ports or
+ *    protocol cannot be read (fragments, truncated, too long header chains).
+ * Rules of other keys can stand in the same chain: whether a rule is of the key that was
+ * looked for, it says itself. All of a chain stand in one order: the more specific first.
+ */
+#define EGRESS_HEADS_LEAST 64 /* of the plain part */
+#define EGRESS_CHAIN_MAX 512  /* rules of one chain */
+
+struct egress_heads {
+	__u32 first[2]; /* of the places 2 * key and 2 * key + 1 */
+};
+
+struct egress_index_key {
+	__u32 set;
+	__u16 port;    /* 0: none, or a range of them */
 	__u8 plen;
-	__u8 proto;
+	__u8 proto;    /* 0: none; 58 (ICMPv6) stands under 1 */
 	__u32 addr[4]; /* masked; network byte order */
 };
 
-struct egress_member {
-	__u32 head;
-	__u32 zero;
-};
+static inline __u64 egress_index_hash(const struct egress_index_key *key)
+{
+	__u64 rest = (__u64)key->set << 32 | (__u32)key->port << 16 | (__u32)key->plen << 8 | key->proto;
+	__u64 hash = (((__u64)key->addr[1] << 32 | key->addr[0]) ^ rest * 0x9E3779B97F4A7C15ull) * 0xC2B2AE3D27D4EB4Full;
+
+	hash ^= hash >> 32;
+	hash = (hash + ((__u64)key->addr[3] << 32 | key->addr[2])) * 0x165667B19E3779F9ull;
+	return hash ^ hash >> 32;
+}
+
+/* A place in `heads`; mask: places of the plain part minus one. */
+static inline __u32 egress_index_place(__u64 hash, __u32 chain, __u32 mask)
+{
+	return ((__u32)hash & (mask >> 2 * chain)) + chain * (mask + 1);
+}
 
 /*
  * `sieve` (array of u64, mmapable, a power of two of words): a Bloom filter over the
@@ -348,6 +367,8 @@ struct egress_control {
 	__u64 swept_at;       /* sweep: when the timer last fired; 0 = never */
 	__u64 clock;          /* the clock program: now */
 	__u32 bind_failed;    /* cgroup_mkdir: names it could not bind (map full) */
+	__u32 sweeps_seen;    /* library: `sweeps` when it last cleaned up behind them */
+	__u32 on_trial;       /* library: 0 = no rule has EGRESS_RULE_TRIAL_NEW or _OLD */
 	__u32 zero;
 };
 
@@ -391,9 +412,9 @@ struct egress_meta {
 #endif
 EGRESS_ASSERT(sizeof(struct drop_config) == 32);
 EGRESS_ASSERT(sizeof(struct drop_stats) == 24);
-EGRESS_ASSERT(sizeof(struct egress_rule) == 72);
-EGRESS_ASSERT(sizeof(struct egress_member_key) == 24);
-EGRESS_ASSERT(sizeof(struct egress_member) == 8);
+EGRESS_ASSERT(sizeof(struct egress_rule) == 64);
+EGRESS_ASSERT(sizeof(struct egress_heads) == 8);
+EGRESS_ASSERT(sizeof(struct egress_index_key) == 24);
 EGRESS_ASSERT(sizeof(struct egress_counter) == 24);
 EGRESS_ASSERT(sizeof(struct egress_shape) == 8);
 EGRESS_ASSERT(sizeof(struct egress_set) == 64);
@@ -401,6 +422,6 @@ EGRESS_ASSERT(sizeof(struct egress_anchor) == 16);
 EGRESS_ASSERT(sizeof(struct egress_name_key) == 260);
 EGRESS_ASSERT(sizeof(struct egress_binding) == 16);
 EGRESS_ASSERT(sizeof(struct egress_device) == 288);
-EGRESS_ASSERT(sizeof(struct egress_control) == 72);
+EGRESS_ASSERT(sizeof(struct egress_control) == 80);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,10 +27,14 @@ constexpr std::uint32_t default_max_rules = 65536;
 
 /// Settings fixed when the program is loaded.
 struct LoadSettings {
-  /// 1 to 16,777,216; also the size of the template's maps. nullopt: that of the instance, or default_max_rules.
+  /// 1 to 16,777,216; up to default_max_rules also the size of the template's maps, and of those of subjects and
+  /// policies. nullopt: that of the instance, or default_max_rules.
   std::optional<std::uint32_t> max_rules;
   bool debug = false;  ///< print each verdict to the kernel's trace pipe
 };
+
+/// Told now and then how many of the steps of a long change are done. Called by the thread that makes it.
+using Progress = std::function<void(std::size_t done, std::size_t all)>;
 
 /// The three totals of the template's `stats`, summed over CPUs.
 struct Totals {
@@ -45,6 +50,7 @@ struct Addition {
   std::optional<std::string> policy;  ///< nullopt = the policy of no name
   bool replace = false;               ///< a rule of the same destination in the same policy and subject gives way
   Established established = Established::Keep;
+  Progress progress = {};
 };
 
 /// Which rules `remove` takes.
@@ -60,6 +66,7 @@ struct ApplyOptions {
   std::optional<std::chrono::nanoseconds> confirm_within;
   /// What is cut stays cut, whether or not the change is confirmed.
   Established established = Established::Keep;
+  Progress progress = {};
 };
 
 /// What an apply did, or (diff) would do.
@@ -164,6 +171,9 @@ class Filter {
   /// that does not exist.
   [[nodiscard]] Result<Subject> subject_of_pid(int pid, Subject::Scope scope) const;
   [[nodiscard]] Result<Subject> subject_of_path(std::string_view path, Subject::Scope scope) const;
+
+  /// The cgroups that a subject names now; empty for one that is to come.
+  [[nodiscard]] std::vector<CgroupId> cgroups_of(const Subject& subject) const;
 
   /// Where a cgroup is below the enforced root of this instance; nullopt if it is gone or elsewhere.
   [[nodiscard]] std::optional<std::string> path_of(CgroupId id) const;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +50,7 @@ class Context {
 
   /// Tells on standard error which of the rules wait for a cgroup; the exit status, which is 5 with --strict
   /// when any does.
-  [[nodiscard]] Result<int> report_pending(const Filter& filter, const std::vector<RuleId>& ids) const;
+  [[nodiscard]] Result<int> report_pending(const Filter& filter, const std::set<Subject>& subjects) const;
 
  private:
   const Verb& verb_;

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "cli/sentence_parts.hpp"
+#include "core/destination_list.hpp"
 
 namespace egress::cli {
 namespace {
@@ -57,16 +58,7 @@ Result<void> read_destinations(WordReader& words, std::vector<Destination>& dest
   return {};
 }
 
-Result<void> refuse_duplicates(std::string_view verb, const std::vector<Destination>& destinations) {
-  for (auto at = destinations.begin(); at != destinations.end(); ++at) {
-    if (std::find(destinations.begin(), at, *at) != at) {
-      return usage_error(format(*at), "given twice", "each destination once").in(std::string(verb));
-    }
-  }
-  return {};
-}
-
-/// `keyword DEST…`, or --dst-ip. With `required` one of them must be there.
+/// `keyword DEST…`, --dst-ip or --file. With `required` one of them must be there.
 Result<std::vector<Destination>> read_targets(std::string_view verb, const Options& options, WordReader& words,
                                               std::string_view keyword, bool required) {
   std::vector<Destination> destinations;
@@ -75,8 +67,9 @@ Result<std::vector<Destination>> read_targets(std::string_view verb, const Optio
   if (*given) destinations.push_back(**given);
   if (words.peek() == keyword && !words.done()) {
     words.skip();
-    if (auto read = read_destinations(words, destinations); !read) return read.error();
-  } else if (destinations.empty() && required) {
+    const bool in_file = options.file && (words.done() || ends_destinations(words.peek()));
+    if (auto read = in_file ? Result<void>() : read_destinations(words, destinations); !read) return read.error();
+  } else if (destinations.empty() && required && !options.file) {
     if (words.done()) return words.missing(fmt::format("\"{} DEST\"", keyword));
     return words.unexpected(fmt::format("\"{}\"", keyword), {keyword});
   } else if (!words.done() && !ends_destinations(words.peek())) {
@@ -102,6 +95,12 @@ Result<RuleSentence> read_sentence(std::string_view verb, const Options& options
 }
 
 }  // namespace
+
+Result<void> refuse_duplicates(std::string_view verb, const std::vector<Destination>& destinations) {
+  const auto twice = find_twice(destinations);
+  if (!twice) return {};
+  return usage_error(format(destinations[twice->second]), "given twice", "each destination once").in(std::string(verb));
+}
 
 std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t least, std::uint64_t most) {
   std::uint64_t number = 0;

@@ -68,6 +68,9 @@ struct ExplainSentence {
 /// "DEST[,DEST…]"
 [[nodiscard]] Result<std::vector<Destination>> parse_destinations(std::string_view text);
 
+/// Fails (Usage) if a destination is there twice.
+[[nodiscard]] Result<void> refuse_duplicates(std::string_view verb, const std::vector<Destination>& destinations);
+
 /// A rule id: 1 to 4294967295, digits only.
 [[nodiscard]] Result<RuleId> parse_rule_id(std::string_view text);
 

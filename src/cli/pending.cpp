@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <set>
 
 #include "cli/command.hpp"
 
 namespace egress::cli {
 
-Result<int> Context::report_pending(const Filter& filter, const std::vector<RuleId>& ids) const {
-  const auto rules = filter.rules();
-  if (!rules) {
-    // The change is made all the same.
-    note(fmt::format("done, but not known whether any rule is pending: {}", rules.error().message()));
-    return options_.strict ? exit_not_in_force : exit_done;
-  }
+Result<int> Context::report_pending(const Filter& filter, const std::set<Subject>& subjects) const {
   std::set<std::string> waiting;
-  for (const Rule& rule : *rules) {
-    if (rule.cgroups.empty() && std::ranges::count(ids, rule.id) > 0) waiting.insert(format(rule.subject));
+  for (const Subject& subject : subjects) {
+    if (filter.cgroups_of(subject).empty()) waiting.insert(format(subject));
   }
   for (const std::string& subject : waiting) {
     note(fmt::format("{}: pending: no such cgroup yet (in force before the first process can enter it)", subject));

@@ -121,6 +121,14 @@ std::string new_rule_line(RuleId id, const Subject& subject, const RuleSpec& rul
                      rule_text(rule.action, subject, rule.destination), end, flags_of(rule));
 }
 
+std::string new_rules_line(std::span<const RuleId> ids, const Subject& subject, const RuleSpec& rule) {
+  const std::string end =
+      rule.lifetime ? fmt::format("ends in {}", format_duration(*rule.lifetime)) : std::string("no end");
+  return fmt::format("rules {} to {}: {} {} to {} destinations, {}{}\n", static_cast<std::uint32_t>(ids.front()),
+                     static_cast<std::uint32_t>(ids.back()), format(rule.action), format(subject), ids.size(), end,
+                     flags_of(rule));
+}
+
 std::string diff_lines(const PolicyDiff& diff, bool colour) {
   std::string out;
   append_entries(out, "-", colour ? Colour::Red : Colour::None, diff.removed);

@@ -48,6 +48,8 @@ struct Column {
 
 /// "rule 7: drop cgroup /app to 8.8.8.8:53/udp, ends in 1h"
 [[nodiscard]] std::string new_rule_line(RuleId id, const Subject& subject, const RuleSpec& rule);
+/// Of many rules that differ in their destinations only; not empty.
+[[nodiscard]] std::string new_rules_line(std::span<const RuleId> ids, const Subject& subject, const RuleSpec& rule);
 
 /// "+ drop cgroup /app to any for 1h" a line: removed, added, kept.
 [[nodiscard]] std::string diff_lines(const PolicyDiff& diff, bool colour);

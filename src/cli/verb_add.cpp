@@ -2,12 +2,17 @@
 #include <fmt/format.h>
 
 #include "cli/command.hpp"
+#include "cli/policy_input.hpp"
+#include "cli/progress.hpp"
 #include "cli/rails.hpp"
 #include "cli/sockets.hpp"
 #include "cli/table.hpp"
 
 namespace egress::cli {
 namespace {
+
+/// Rules of a file that are named one by one when they were made.
+constexpr std::size_t longest_echo = 20;
 
 std::vector<RuleSpec> specs_of(const Context& context, Action action, const RuleSentence& sentence) {
   std::vector<RuleSpec> rules;
@@ -45,6 +50,9 @@ void print_new_rules(const Context& context, const Addition& addition, const std
     sockets.add_to(json);
     return context.print_json(json);
   }
+  if (context.options().file && ids.size() > longest_echo) {
+    return context.print(new_rules_line(ids, addition.subject, addition.rules.front()));
+  }
   for (std::size_t i = 0; i < ids.size() && i < addition.rules.size(); ++i) {
     context.print(new_rule_line(ids[i], addition.subject, addition.rules[i]));
   }
@@ -58,7 +66,9 @@ Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords
   if (auto refused = rail(*subject, on_root, rules); refused && !context.options().yes_really) return *refused;
   const auto established = established_of(context.options());
   if (!established) return established.error();
-  const Addition addition{*subject, std::move(rules), context.options().name, context.options().replace, *established};
+  const std::size_t count = rules.size();
+  const Addition addition{*subject,     std::move(rules),           context.options().name, context.options().replace,
+                          *established, progress_on_terminal(count)};
   auto sockets = SocketsOfRules::look(context, filter, addition);
   if (!sockets) return sockets.error();
   const auto ids = filter.add(addition);
@@ -67,8 +77,22 @@ Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords
   for (const std::string& warning : neighbour_warnings(addition.rules)) context.note(warning);
   print_new_rules(context, addition, *ids, *sockets);
   const int reached = sockets->report(context);
-  const auto pending = context.report_pending(filter, *ids);
+  const auto pending = context.report_pending(filter, {*subject});
   return pending && *pending == exit_done ? Result<int>(reached) : pending;
+}
+
+/// The destinations of --file, which must not be among those of the words.
+Result<void> add_from_file(const Context& context, std::vector<Destination>& destinations) {
+  const auto& file = context.options().file;
+  if (!file) return {};
+  const auto text = read_input(*file);
+  if (!text) return text.error();
+  auto listed = parse_destination_list(*text, source_name(*file));
+  if (!listed) return listed.error();
+  if (listed->empty()) return usage_error(source_name(*file), "no destination", "one a line");
+  const bool alone = destinations.empty();
+  destinations.insert(destinations.end(), listed->begin(), listed->end());
+  return alone ? Result<void>() : refuse_duplicates(context.verb().name, destinations);
 }
 
 /// Rails that need no kernel are asked first, so that a refused command loads nothing.
@@ -92,8 +116,9 @@ Result<int> add(const Context& context, const SubjectWords& words, std::vector<R
 Result<int> verb_add(Context& context) {
   const auto action = parse_action(context.verb().name);
   if (!action) return action.error();
-  const auto sentence = parse_rule_sentence(context.verb().name, context.options(), std::chrono::system_clock::now());
+  auto sentence = parse_rule_sentence(context.verb().name, context.options(), std::chrono::system_clock::now());
   if (!sentence) return sentence.error();
+  if (auto read = add_from_file(context, sentence->destinations); !read) return read.error();
   return add(context, sentence->subject, specs_of(context, *action, *sentence));
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/command.hpp"
 #include "cli/policy_input.hpp"
+#include "cli/progress.hpp"
 #include "cli/rails.hpp"
 #include "cli/sockets.hpp"
 #include "cli/table.hpp"
@@ -59,15 +60,13 @@ std::string summary(const Policy& policy, const PolicyDiff& diff) {
                      diff.removed.size(), diff.kept.size());
 }
 
-/// Rules of the policy after it was applied.
-std::vector<RuleId> ids_of(const PolicyDiff& diff) {
-  std::vector<RuleId> ids;
+/// Whose rules the policy has after it was applied.
+std::set<Subject> subjects_of(const PolicyDiff& diff) {
+  std::set<Subject> subjects;
   for (const auto* entries : {&diff.added, &diff.kept}) {
-    for (const PolicyDiff::Entry& entry : *entries) {
-      if (entry.id) ids.push_back(*entry.id);
-    }
+    for (const PolicyDiff::Entry& entry : *entries) subjects.insert(entry.subject);
   }
-  return ids;
+  return subjects;
 }
 
 void print_applied(const Context& context, const Policy& policy, const PolicyDiff& diff,
@@ -93,8 +92,9 @@ void note_trial(const Context& context, const ApplyOptions& options) {
 Result<int> verb_apply(Context& context) {
   const auto policy = read_one_policy(context);
   if (!policy) return policy.error();
-  const auto options = apply_options(context);
+  auto options = apply_options(context);
   if (!options) return options.error();
+  options->progress = progress_on_terminal(policy->rules.size() * policy->subjects.size());
   if (auto refused = rail_of(context, *policy); refused && !context.options().yes_really) return *refused;
   auto filter = context.open_or_load();
   if (!filter) return filter.error();
@@ -107,7 +107,7 @@ Result<int> verb_apply(Context& context) {
   print_applied(context, *policy, *diff, *sockets);
   note_trial(context, *options);
   const int reached = sockets->report(context);
-  const auto pending = context.report_pending(*filter, ids_of(*diff));
+  const auto pending = context.report_pending(*filter, subjects_of(*diff));
   return pending && *pending == exit_done ? Result<int>(reached) : pending;
 }
 

@@ -58,6 +58,19 @@ Json hooks_json(const Health& health) {
   return json;
 }
 
+/// The largest first.
+std::vector<MapMemory> by_size(const Health& health) {
+  std::vector<MapMemory> maps = health.memory;
+  std::ranges::stable_sort(maps, std::ranges::greater{}, &MapMemory::bytes);
+  return maps;
+}
+
+Json memory_json(const Health& health) {
+  Json json = Json::object();
+  for (const MapMemory& map : by_size(health)) json[map.map] = map.bytes;
+  return json;
+}
+
 Json features_json(const Health& health) {
   Json json = Json::object();
   for (const Feature& feature : health.features) {
@@ -82,6 +95,7 @@ Json health_json(const Health& health) {
   json["hooks"] = hooks_json(health);
   json["features"] = features_json(health);
   json["memory_bytes"] = total_memory(health);
+  json["memory_by_map"] = memory_json(health);
   json["findings"] = findings_json(health.findings);
   return json;
 }
@@ -134,9 +148,18 @@ std::string features_text(const Health& health, bool colour) {
   return out.empty() ? out : "features of this kernel:\n" + out;
 }
 
+/// Kernel memory by map; those that take less than a hundredth of it are added up.
 std::string memory_text(const Health& health) {
-  const std::uint64_t bytes = total_memory(health);
-  return bytes == 0 ? std::string() : fmt::format("memory of the maps: {} KiB\n", bytes / 1024);
+  const std::uint64_t total = total_memory(health);
+  if (total == 0) return {};
+  std::string out = fmt::format("memory       {} KiB\n", total / 1024);
+  std::uint64_t rest = total;
+  for (const MapMemory& map : by_size(health)) {
+    if (map.bytes < total / 100) break;
+    out += fmt::format("  {:<16} {:>8} KiB\n", map.map, map.bytes / 1024);
+    rest -= map.bytes;
+  }
+  return out + fmt::format("  {:<16} {:>8} KiB\n", "other maps", rest / 1024);
 }
 
 }  // namespace
@@ -149,7 +172,7 @@ Result<int> verb_status(Context& context) {
     context.print_json(health_json(*state));
   } else {
     const bool colour = context.colour();
-    context.print(verdict_line(*state, colour) + summary_text(*state) +
+    context.print(verdict_line(*state, colour) + summary_text(*state) + memory_text(*state) +
                   findings_text(*state, Severity::Warning, colour));
   }
   return state->enforcing ? exit_done : exit_failed;

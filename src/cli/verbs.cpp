@@ -29,6 +29,9 @@ constexpr OptionRow kill_row{"--kill-sockets", "", "destroy sockets of the subje
                              &Options::kill_sockets, Offer::Nothing};
 constexpr OptionRow file_row{"-f,--file", "FILE", "policy file; - is standard input", &Options::file, Offer::File};
 
+constexpr OptionRow list_row{"-f,--file", "FILE", "destinations, one a line, # comments; - is standard input",
+                             &Options::file, Offer::File};
+
 std::vector<OptionRow> subject_rows() { return {cgroup_row, unit_row, id_row, pid_row}; }
 
 std::vector<OptionRow> with(std::vector<OptionRow> rows, std::initializer_list<OptionRow> more) {
@@ -41,6 +44,7 @@ std::vector<OptionRow> rule_rows() {
       subject_rows(),
       {{"--dst-ip", "ADDR", "the destination's address, instead of the words", &Options::dst_ip, Offer::Nothing},
        {"--dst-port", "PORT", "with --dst-ip; 0 = every port and protocol", &Options::dst_port, Offer::Nothing},
+       list_row,
        ttl_row,
        reason_row,
        name_row,
@@ -109,23 +113,24 @@ constexpr std::string_view unload_text =
 std::vector<Verb> rule_verbs() {
   return {
       {"drop", "drop packets of a cgroup to a destination",
-       "drop SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]\n"
+       "drop SUBJECT to DEST[,DEST...]|-f FILE [for DUR|until TIME|forever] [only]\n"
        "drop --cgroup-id N --dst-ip ADDR --dst-port PORT --ttl S",
        drop_text,
        "drop cgroup /app to 8.8.8.8:53/udp\n"
        "drop unit payroll.service to 203.0.113.0/24,2001:db8:bad::/48 for 2h --reason IR-4211\n"
        "drop cgroup /batch to any:25/tcp forever only\n"
+       "drop cgroup / to -f blocklist.txt for 1d --replace\n"
        "drop --cgroup-id 12345 --dst-ip 8.8.8.8 --dst-port 53 --ttl 3600",
        Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row, kill_row}), verb_add},
       {"reject", "as drop, and connect(2) fails at once",
-       "reject SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", reject_text,
+       "reject SUBJECT to DEST[,DEST...]|-f FILE [for DUR|until TIME|forever] [only]", reject_text,
        "reject unit build.service to any:443/tcp for 30m\nreject pid 4711 to [2001:db8::1]:8000-8099",
        Words::RuleSentence, with(rule_rows(), {nd_row, packet_sockets_row, kill_row}), verb_add},
       {"audit", "count what drop would stop, and let it pass",
-       "audit SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", audit_text,
+       "audit SUBJECT to DEST[,DEST...]|-f FILE [for DUR|until TIME|forever] [only]", audit_text,
        "audit cgroup /app to any:53/udp for 1d", Words::RuleSentence, rule_rows(), verb_add},
       {"allow", "an exception inside a wider rule",
-       "allow SUBJECT to DEST[,DEST...] [for DUR|until TIME|forever] [only]", allow_text,
+       "allow SUBJECT to DEST[,DEST...]|-f FILE [for DUR|until TIME|forever] [only]", allow_text,
        "allow cgroup /app to 203.0.113.7:443/tcp for 2h\nallow unit payroll.service to 10.0.0.53:53 --name "
        "contain-payroll",
        Words::RuleSentence, rule_rows(), verb_add},

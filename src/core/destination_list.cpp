@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "core/destination_list.hpp"
 
+#include <cstring>
+
 #include "egress/policy.hpp"
 
 namespace egress {
@@ -49,6 +51,23 @@ std::vector<PlacedDestination> read_destination_list(std::string_view text, cons
   return found;
 }
 
+std::uint64_t hash_of(const Destination& destination) {
+  std::uint64_t words[3]{};
+  if (const auto& prefix = destination.prefix) {
+    std::memcpy(words, prefix->address.bytes.data(), prefix->address.bytes.size());
+    words[2] = std::uint64_t{1} + prefix->length + (prefix->address.family == Family::V6 ? 256u : 0u);
+  }
+  if (const auto& ports = destination.ports)
+    words[2] |= std::uint64_t{ports->first} << 48 | std::uint64_t{ports->last} << 32;
+  if (destination.protocol) words[2] |= (std::uint64_t{1} + *destination.protocol) << 16;
+  std::uint64_t hash = 0;
+  for (const std::uint64_t word : words) {
+    hash = (hash ^ word) * 0x9E3779B97F4A7C15ull;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
 std::size_t DestinationRegister::index_of(const std::string& source) {
   if (sources_.empty() || sources_.back() != source) sources_.push_back(source);
   return sources_.size() - 1;
@@ -66,12 +85,15 @@ bool DestinationRegister::add(const Destination& destination, const std::string&
 
 Result<std::vector<Destination>> parse_destination_list(std::string_view text, const std::string& source) {
   Problems problems;
-  DestinationRegister seen(problems);
-  std::vector<Destination> destinations;
-  for (const PlacedDestination& entry : read_destination_list(text, source, problems)) {
-    if (seen.add(entry.destination, source, entry.at)) destinations.push_back(entry.destination);
+  const std::vector<PlacedDestination> entries = read_destination_list(text, source, problems);
+  if (find_twice(entries, &PlacedDestination::destination)) {
+    DestinationRegister seen(problems);
+    for (const PlacedDestination& entry : entries) seen.add(entry.destination, source, entry.at);
   }
   if (!problems.empty()) return problems.error();
+  std::vector<Destination> destinations;
+  destinations.reserve(entries.size());
+  for (const PlacedDestination& entry : entries) destinations.push_back(entry.destination);
   return destinations;
 }
 

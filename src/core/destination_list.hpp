@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
-#include <map>
+#include <bit>
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/problems.hpp"
@@ -23,6 +28,42 @@ inline constexpr std::size_t longest_list = 64u << 20;  ///< bytes
 [[nodiscard]] std::vector<PlacedDestination> read_destination_list(std::string_view text, const std::string& source,
                                                                    Problems& problems);
 
+[[nodiscard]] std::uint64_t hash_of(const Destination& destination);
+
+/// For tables of many destinations.
+struct DestinationHash {
+  std::size_t operator()(const Destination& destination) const { return hash_of(destination); }
+};
+
+/// Positions of the first destination that was there before, and of its like; nullopt if each is there once.
+/// `destination` leads from an element to its destination.
+template <typename Elements, typename Projection = std::identity>
+[[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> find_twice(const Elements& elements,
+                                                                            Projection destination = {}) {
+  struct Place {
+    std::uint32_t tag;     ///< of the hash
+    std::uint32_t number;  ///< position + 1; 0 = free
+  };
+  // Open addressing: a node for each would cost more than all the rest of reading a list.
+  const std::size_t mask = std::bit_ceil(2 * elements.size() + 1) - 1;
+  std::vector<Place> places(mask + 1);
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const Destination& wanted = std::invoke(destination, elements[i]);
+    const std::uint64_t hash = hash_of(wanted);
+    const auto tag = static_cast<std::uint32_t>(hash >> 32);
+    for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
+      Place& place = places[at];
+      if (place.number == 0) {
+        place = {tag, static_cast<std::uint32_t>(i + 1)};
+        break;
+      }
+      if (place.tag != tag) continue;
+      if (std::invoke(destination, elements[place.number - 1]) == wanted) return std::pair{place.number - 1u, i};
+    }
+  }
+  return std::nullopt;
+}
+
 /// Remembers where destinations were written and tells of those that come twice.
 class DestinationRegister {
  public:
@@ -41,7 +82,7 @@ class DestinationRegister {
 
   Problems& problems_;
   std::vector<std::string> sources_;
-  std::map<Destination, Place> places_;
+  std::unordered_map<Destination, Place, DestinationHash> places_;
 };
 
 }  // namespace egress

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <tuple>
 
@@ -34,33 +35,20 @@ Address address_from(Family family, const void* bytes) {
   return out;
 }
 
-unsigned port_kind(const std::optional<PortRange>& ports) {
-  if (!ports) return 0;
-  return ports->first == ports->last ? EGRESS_KIND_EXACT : EGRESS_KIND_RANGE;
-}
-
-egress_member_key prefix_key(std::uint32_t set, const Destination& destination, Family family) {
-  egress_member_key key{};
-  key.set_kind = set << 8 | (family == Family::V6 ? EGRESS_KIND_V6 : 0u);
-  key.plen = prefix_length(destination);
-  if (destination.prefix) copy_address(key.addr, destination.prefix->address);
-  return key;
-}
-
-std::uint8_t protocol_in(Family family, std::uint8_t number) {
-  return family == Family::V6 && number == protocol::icmp ? protocol::icmpv6 : number;
-}
-
 /// The higher, the more a port says: exact, range, none.
 int port_rank(unsigned kind) {
   if (kind & EGRESS_KIND_EXACT) return 2;
   return kind & EGRESS_KIND_RANGE ? 1 : 0;
 }
 
-int port_rank(const egress_rule& rule) {
+unsigned port_kind(const egress_rule& rule) {
   if (rule.port_first == 0) return 0;
-  return rule.port_first == rule.port_last ? 2 : 1;
+  return rule.port_first == rule.port_last ? EGRESS_KIND_EXACT : EGRESS_KIND_RANGE;
 }
+
+int port_rank(const egress_rule& rule) { return port_rank(port_kind(rule)); }
+
+bool names_protocol(const egress_rule& rule) { return (rule.flags & EGRESS_RULE_PROTO) != 0; }
 
 std::uint8_t family_flags(const Destination& destination) {
   if (!destination.prefix) return EGRESS_RULE_V4 | EGRESS_RULE_V6;
@@ -115,11 +103,8 @@ std::vector<Family> families(const Destination& destination) {
   return {Family::V4, Family::V6};
 }
 
-bool has_mark(const Destination& destination) { return destination.ports || destination.protocol; }
-
-egress_chain chain_of(Family family, bool mark) {
-  if (family == Family::V4) return mark ? EGRESS_CHAIN_V4_MARK : EGRESS_CHAIN_V4;
-  return mark ? EGRESS_CHAIN_V6_MARK : EGRESS_CHAIN_V6;
+bool applies_to(const egress_rule& rule, Family family) {
+  return (rule.flags & (family == Family::V4 ? EGRESS_RULE_V4 : EGRESS_RULE_V6)) != 0;
 }
 
 egress_list list_of(Family family, bool mark) {
@@ -127,26 +112,30 @@ egress_list list_of(Family family, bool mark) {
   return mark ? EGRESS_LIST_V6_MARK : EGRESS_LIST_V6;
 }
 
-egress_member_key member_key(std::uint32_t set, const Destination& destination, Family family) {
-  egress_member_key key = prefix_key(set, destination, family);
-  const unsigned kind = port_kind(destination.ports);
-  key.set_kind |= kind;
-  if (kind == EGRESS_KIND_EXACT) key.port = destination.ports->first;
-  if (destination.protocol) {
-    key.set_kind |= EGRESS_KIND_PROTO;
-    key.proto = protocol_in(family, *destination.protocol);
+std::span<const egress_chain> chains_of(const egress_rule& rule) {
+  static constexpr std::array chains{EGRESS_CHAIN_PLAIN, EGRESS_CHAIN_MARK};
+  return std::span(chains).first(rule.port_first != 0 || names_protocol(rule) ? 2 : 1);
+}
+
+egress_index_key index_key(const egress_rule& rule, egress_chain chain) {
+  egress_index_key key{};
+  key.set = rule.set;
+  key.plen = rule.plen;
+  std::copy(std::begin(rule.addr), std::end(rule.addr), key.addr);
+  if (chain == EGRESS_CHAIN_MARK) return key;
+  if (port_kind(rule) == EGRESS_KIND_EXACT) key.port = rule.port_first;
+  if (names_protocol(rule)) key.proto = rule.proto == protocol::icmpv6 ? protocol::icmp : rule.proto;
+  return key;
+}
+
+egress_shape shape_of(const egress_rule& rule, Family family, egress_chain chain) {
+  unsigned kind = family == Family::V6 ? EGRESS_KIND_V6 : 0u;
+  if (chain == EGRESS_CHAIN_MARK) {
+    kind |= EGRESS_KIND_MARK;
+  } else {
+    kind |= port_kind(rule) | (names_protocol(rule) ? EGRESS_KIND_PROTO : 0u);
   }
-  return key;
-}
-
-egress_member_key mark_key(std::uint32_t set, const Destination& destination, Family family) {
-  egress_member_key key = prefix_key(set, destination, family);
-  key.set_kind |= EGRESS_KIND_MARK;
-  return key;
-}
-
-egress_shape shape_of(const egress_member_key& key) {
-  return {.kind = static_cast<std::uint8_t>(key.set_kind & 0xFF), .plen = key.plen, .zero = 0, .rule = 0};
+  return {.kind = static_cast<std::uint8_t>(kind), .plen = rule.plen, .zero = 0, .rule = 0};
 }
 
 bool comes_before(const egress_shape& a, const egress_shape& b) {
@@ -199,15 +188,19 @@ egress_rule encode_rule(const RuleSpec& spec, const RulePlace& place) {
   return out;
 }
 
+Result<void> check_record(const egress_rule& record) {
+  const std::string what = damage(record);
+  if (what.empty()) return {};
+  return Error{.kind = ErrorKind::Failed,
+               .operation = {},
+               .object = fmt::format("rule {}", record.id),
+               .cause = "its record in the kernel is damaged: " + what,
+               .remedy = {},
+               .code = 0};
+}
+
 Result<Rule> decode_rule(const egress_rule& record) {
-  if (const std::string what = damage(record); !what.empty()) {
-    return Error{.kind = ErrorKind::Failed,
-                 .operation = {},
-                 .object = fmt::format("rule {}", record.id),
-                 .cause = "its record in the kernel is damaged: " + what,
-                 .remedy = {},
-                 .code = 0};
-  }
+  if (auto good = check_record(record); !good) return std::move(good).error();
   Rule out;
   out.id = RuleId{record.id};
   out.action = static_cast<Action>(record.action);

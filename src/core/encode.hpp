@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "drop_egress_by_cgroup.h"
@@ -15,24 +16,19 @@ namespace egress {
 
 /// The families whose packets a destination can match: both for one without a prefix.
 [[nodiscard]] std::vector<Family> families(const Destination& destination);
+[[nodiscard]] bool applies_to(const egress_rule& rule, Family family);
 
-/// Whether rules of this destination stand in the mark chain of their prefix, too: those that name a port
-/// or a protocol.
-[[nodiscard]] bool has_mark(const Destination& destination);
-
-/// Where a rule stands among `egress_rule.next` and a list among `egress_set.lists`.
-[[nodiscard]] egress_chain chain_of(Family family, bool mark);
+/// Where a list stands among `egress_set.lists`.
 [[nodiscard]] egress_list list_of(Family family, bool mark);
 
-/// The key in `members` under which a set has this destination. `icmp` has number 1 in keys of IPv4 and 58
-/// in keys of IPv6. Precondition: `family` is one of families(destination), set < 2^24.
-[[nodiscard]] egress_member_key member_key(std::uint32_t set, const Destination& destination, Family family);
+/// The chains that a rule stands in: plain, and with a port or a protocol also that of the marks.
+[[nodiscard]] std::span<const egress_chain> chains_of(const egress_rule& rule);
 
-/// The key of the mark chain of the destination's prefix. Same preconditions, and has_mark(destination).
-[[nodiscard]] egress_member_key mark_key(std::uint32_t set, const Destination& destination, Family family);
+/// The key under which a rule stands in a chain.
+[[nodiscard]] egress_index_key index_key(const egress_rule& rule, egress_chain chain);
 
-/// The shape under which a list of the set names keys like this one.
-[[nodiscard]] egress_shape shape_of(const egress_member_key& key);
+/// The shape under which lists of this family name the rules of a chain that are like this one.
+[[nodiscard]] egress_shape shape_of(const egress_rule& rule, Family family, egress_chain chain);
 
 /// Whether shape `a` is looked at before `b` in one list: longer prefix; at one prefix the mark chain; then
 /// exact port, range, none; then a named protocol.
@@ -58,8 +54,11 @@ struct RulePlace {
 /// The record of a rule that stands in no chain yet. EGRESS_RULE_TRIAL_* are the engine's to add.
 [[nodiscard]] egress_rule encode_rule(const RuleSpec& spec, const RulePlace& place);
 
-/// The rule of a record: everything but subject, policy, reason, counts and cgroups. Failed if the record
-/// cannot have been written by this library.
+/// Failed if the record cannot have been written by this library.
+[[nodiscard]] Result<void> check_record(const egress_rule& record);
+
+/// The rule of a record: everything but subject, policy, reason, counts and cgroups. Fails as
+/// check_record() does.
 [[nodiscard]] Result<Rule> decode_rule(const egress_rule& record);
 
 /// What would make this rule again; its lifetime is the whole one, from creation to end.

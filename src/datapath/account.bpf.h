@@ -65,7 +65,7 @@ static __always_inline void count_reason(enum egress_reason reason)
 		(*count)++;
 }
 
-/* For a rule of another tool: nobody made a counter for it. */
+/* For a rule that nobody made a counter for: one of another tool, or of many that came at once. */
 __noinline int create_counter(__u64 key)
 {
 	struct egress_counter fresh = {};
@@ -73,14 +73,27 @@ __noinline int create_counter(__u64 key)
 	return bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
 }
 
+/*
+ * A sweep clears the id of a rule before it takes the counter: what was made behind its
+ * back is taken again here. A function of its own for the stack (Linux before 6.12).
+ */
+__noinline int forget_counter_of_none(__u64 key)
+{
+	volatile struct egress_rule *rule = rule_at((__u32)key);
+
+	if (rule && rule->id == (__u32)key)
+		return 0;
+	return bpf_map_delete_elem(&counters, &key);
+}
+
 static __always_inline void count_rule(__u64 key, const struct amount *amount)
 {
 	struct egress_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (!counter) {
-		if (!(key & EGRESS_COUNTER_DOOR))
-			return;
 		create_counter(key);
+		if (!(key & EGRESS_COUNTER_DOOR))
+			forget_counter_of_none(key);
 		counter = bpf_map_lookup_elem(&counters, &key);
 		if (!counter)
 			return;

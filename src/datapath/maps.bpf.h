@@ -10,6 +10,7 @@
 #include "datapath/kernel.bpf.h"
 
 #define DEFAULT_RULES EGRESS_DEFAULT_MAX_RULES
+#define DEFAULT_HEADS EGRESS_DEFAULT_MAX_RULES /* a power of two */
 #define DEFAULT_SIEVE (EGRESS_DEFAULT_MAX_RULES / EGRESS_SIEVE_RULES_PER_WORD)
 
 /* Root of the enforced subtree: cgroup id, and its level in the whole hierarchy. */
@@ -17,6 +18,8 @@ const volatile __u64 root_id = 0;
 const volatile __u32 root_level = 0;
 /* max_entries of `rules`: the rule with id I stands at I % rules_size. */
 const volatile __u32 rules_size = EGRESS_DEFAULT_MAX_RULES;
+/* Places of the plain part of `heads` minus one. */
+const volatile __u32 heads_mask = DEFAULT_HEADS - 1;
 /* max_entries of `sieve` minus one. */
 const volatile __u32 sieve_mask = DEFAULT_SIEVE - 1;
 /* Print each verdict to the kernel's trace pipe. */
@@ -54,8 +57,8 @@ struct {
 SHARED_ARRAY(rules, struct egress_rule, DEFAULT_RULES);                                   /* loader */
 SHARED_ARRAY(sets, struct egress_set, DEFAULT_RULES + 1);                                 /* loader */
 SHARED_ARRAY(shapes, struct egress_shape, 4 * DEFAULT_RULES);                             /* loader */
+SHARED_ARRAY(heads, struct egress_heads, (DEFAULT_HEADS + DEFAULT_HEADS / 4) / 2);         /* loader */
 SHARED_ARRAY(sieve, __u64, DEFAULT_SIEVE);                                                /* loader */
-HASH(members, struct egress_member_key, struct egress_member, 4 * DEFAULT_RULES, BPF_F_NO_PREALLOC); /* loader */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 2 * DEFAULT_RULES);                                           /* loader */
@@ -101,6 +104,15 @@ static __always_inline struct egress_control *the_control(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&control, &zero);
+}
+
+/* Where a chain begins. */
+static __always_inline volatile __u32 *head_at(__u32 place)
+{
+	__u32 key = place / 2;
+	struct egress_heads *pair = bpf_map_lookup_elem(&heads, &key);
+
+	return pair ? &pair->first[place & 1] : 0;
 }
 
 static __always_inline struct egress_rule *rule_at(__u32 id)

@@ -23,14 +23,6 @@ static __always_inline __u32 list_of(__u32 flags)
 	return bounded(list, EGRESS_LISTS - 1);
 }
 
-/* egress_chain, computed. */
-static __always_inline __u32 chain_of(__u32 kind)
-{
-	__u32 chain = (kind & EGRESS_KIND_V6) * EGRESS_CHAIN_V6 + (kind / EGRESS_KIND_MARK & 1) * EGRESS_CHAIN_V4_MARK;
-
-	return bounded(chain, EGRESS_CHAINS - 1);
-}
-
 static __always_inline bool reached(__u32 epoch, __u32 mark)
 {
 	return (__s32)(epoch - mark) >= 0;
@@ -94,17 +86,18 @@ static __always_inline __u32 all_bits_if(__u32 kind, __u32 bit)
 }
 
 /* Without branches: each would double what the verifier has to follow. */
-static __always_inline void make_key(struct egress_member_key *key, __u32 set, const struct egress_shape *shape,
+static __always_inline void make_key(struct egress_index_key *key, __u32 set, const struct egress_shape *shape,
 				     const struct flow *flow)
 {
 	__u32 kind = shape->kind;
-	__u8 plen = shape->plen;
+	__u8 plen = shape->plen, proto = flow->proto;
 	const __be32 *mask = masks + plen;
 
-	key->set_kind = set << 8 | kind;
+	proto -= (PROTO_ICMPV6 - PROTO_ICMP) * (1 - is_set(proto ^ PROTO_ICMPV6));
+	key->set = set;
 	key->port = flow->port & all_bits_if(kind, EGRESS_KIND_EXACT);
 	key->plen = plen;
-	key->proto = flow->proto & all_bits_if(kind, EGRESS_KIND_PROTO);
+	key->proto = proto & all_bits_if(kind, EGRESS_KIND_PROTO);
 	key->addr[0] = flow->addr[0] & mask[MASK_ZERO];
 	key->addr[1] = flow->addr[1] & mask[MASK_ZERO - 32 * 1];
 	key->addr[2] = flow->addr[2] & mask[MASK_ZERO - 32 * 2];
@@ -120,14 +113,27 @@ static __always_inline bool worth_a_look(const struct egress_shape *shape, __u32
 	return !((ports & ~(flags / FLOW_PORTS) & 1) | (proto & flags / FLOW_PROTO_UNKNOWN & 1));
 }
 
-/*
- * A hash element may be given to another key between look-up and read, and a slot
- * to another rule: what was read counts only if the rule says it belongs there.
- */
-static __always_inline bool belongs(const volatile struct egress_rule *rule, __u64 set_kind_plen, __u64 addr01,
-				    __u64 addr23)
+/* The part of egress_shape.kind that a rule shows in its plain chain. */
+static __always_inline __u32 kind_of(const volatile struct egress_rule *rule)
 {
-	return !((rule->set ^ (__u32)(set_kind_plen >> 24)) | (rule->plen ^ (__u32)(set_kind_plen & 0xFF)) |
+	__u32 first = rule->port_first, range = is_set(first ^ rule->port_last);
+
+	return (rule->flags / EGRESS_RULE_PROTO & 1) * EGRESS_KIND_PROTO |
+	       is_set(first) * (EGRESS_KIND_EXACT + range * (EGRESS_KIND_RANGE - EGRESS_KIND_EXACT));
+}
+
+/*
+ * Whether the rule is of the prefix and shape that was looked for: others stand in the same
+ * chain. Which port and protocol it names, fits() asks. A rule in the chain of the marks is
+ * of any kind. wanted: set << 24 | kind << 16 | prefix length.
+ */
+static __always_inline bool belongs(const volatile struct egress_rule *rule, __u64 wanted, __u64 addr01, __u64 addr23)
+{
+	__u32 kind = wanted >> 16 & 0xFF, v6 = kind & EGRESS_KIND_V6, mark = kind / EGRESS_KIND_MARK & 1;
+	__u32 other_kind = (kind_of(rule) ^ kind) & (EGRESS_KIND_PROTO | EGRESS_KIND_RANGE | EGRESS_KIND_EXACT);
+
+	return !((rule->set ^ (__u32)(wanted >> 24)) | (rule->plen ^ (__u32)(wanted & 0xFF)) | other_kind * (1 - mark) |
+		 (~rule->flags & (EGRESS_RULE_V4 + v6 * (EGRESS_RULE_V6 - EGRESS_RULE_V4))) |
 		 (rule->addr[0] ^ (__u32)addr01) | (rule->addr[1] ^ (__u32)(addr01 >> 32)) |
 		 (rule->addr[2] ^ (__u32)addr23) | (rule->addr[3] ^ (__u32)(addr23 >> 32)));
 }
@@ -138,12 +144,13 @@ static __always_inline bool belongs(const volatile struct egress_rule *rule, __u
 
 /*
  * One rule of a chain. In numbers (see ASKED below): id_epoch: id << 32 | epoch;
- * packed: what read_headers returns; set_kind_plen: key.set_kind << 16 | key.plen,
- * addr01, addr23: the key's address, already masked.
+ * packed: what read_headers returns; wanted: see belongs(); addr01, addr23: the address,
+ * already masked. Where the place was given to another rule meanwhile, its links lead
+ * into another chain.
  */
-__noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 set_kind_plen, __u64 addr01, __u64 addr23)
+__noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 wanted, __u64 addr01, __u64 addr23)
 {
-	__u32 id = id_epoch >> 32, kind = set_kind_plen >> 16 & 0xFF, found, next;
+	__u32 id = id_epoch >> 32, mark = wanted >> 16 & EGRESS_KIND_MARK, found, next;
 	struct flow flow = {.flags = packed & 0xFF, .proto = packed >> 8, .port = packed >> 16};
 	volatile struct egress_rule *rule = rule_at(id);
 	__u8 action;
@@ -151,13 +158,15 @@ __noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 set_kind_plen, __
 	if (!rule)
 		return 0;
 	found = rule->id;
-	next = rule->next[chain_of(kind)];
+	next = rule->next[mark / EGRESS_KIND_MARK * EGRESS_CHAIN_MARK];
 	if (!found)
 		return SAYS(next, 0); /* over, and swept this moment */
-	if (found != id || !belongs(rule, set_kind_plen, addr01, addr23))
+	if (found != id)
 		return SAYS(0, SAYS_TORN);
+	if (!belongs(rule, wanted, addr01, addr23))
+		return SAYS(next, 0);
 	action = rule->action;
-	if (!fits(rule, &flow, kind & EGRESS_KIND_MARK) || !in_force(rule, (__u32)id_epoch) || rule->id != id)
+	if (!fits(rule, &flow, mark) || !in_force(rule, (__u32)id_epoch) || rule->id != id)
 		action = 0;
 	return SAYS(next, action & 0xF);
 }
@@ -208,9 +217,9 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 			    .port = epoch_packed >> 16};
 	__u32 index = set_shape, id;
 	struct egress_shape *shape = bpf_map_lookup_elem(&shapes, &index);
-	struct egress_member_key key;
-	struct egress_member *member;
-	__u64 decided = 0;
+	struct egress_index_key key;
+	volatile __u32 *head;
+	__u64 decided = 0, wanted;
 
 	if (!shape || !worth_a_look(shape, flow.flags))
 		return 0;
@@ -218,18 +227,18 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 	if (key.plen && !sieve_holds((__u64)key.addr[1] << 32 | key.addr[0], (__u64)key.addr[3] << 32 | key.addr[2],
 				     key.plen, flow.flags & FLOW_V6))
 		return 0;
-	member = bpf_map_lookup_elem(&members, &key);
-	if (!member)
+	wanted = (__u64)key.set << 24 | (__u64)shape->kind << 16 | key.plen;
+	head = head_at(egress_index_place(egress_index_hash(&key), wanted / (EGRESS_KIND_MARK << 16) & 1, heads_mask));
+	if (!head)
 		return 0;
-	id = *(volatile __u32 *)&member->head;
-	for (__u32 step = 0; step < EGRESS_STEPS_MAX; step++) {
+	id = *head;
+	for (__u32 step = 0; step < EGRESS_CHAIN_MAX; step++) {
 		__u64 says, action, audit;
 
 		if (!id || is_set(decided) > is_set(audited))
 			return decided;
-		says = rule_says((__u64)id << 32 | (__u32)(epoch_packed >> 32), (__u32)epoch_packed,
-				 (__u64)key.set_kind << 16 | key.plen, (__u64)key.addr[1] << 32 | key.addr[0],
-				 (__u64)key.addr[3] << 32 | key.addr[2]);
+		says = rule_says((__u64)id << 32 | (__u32)(epoch_packed >> 32), (__u32)epoch_packed, wanted,
+				 (__u64)key.addr[1] << 32 | key.addr[0], (__u64)key.addr[3] << 32 | key.addr[2]);
 		action = says >> 32;
 		if (action & SAYS_TORN)
 			return ANSWER(SAYS_TORN, 0);

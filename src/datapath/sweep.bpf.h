@@ -48,24 +48,21 @@ static __always_inline bool take_maintenance(struct egress_control *control, __u
 					   EGRESS_MAINTENANCE_SWEEP) == EGRESS_MAINTENANCE_LIBRARY;
 }
 
-/* Takes the rule out of one of its chains; the key goes with its last rule. */
-static __noinline int unlink_rule(struct egress_rule *rule, struct egress_member_key *key, __u32 chain)
+/* Takes the rule out of the chain of this key. */
+static __noinline int unlink_rule(struct egress_rule *rule, struct egress_index_key *key, __u32 chain)
 {
-	struct egress_member *member = bpf_map_lookup_elem(&members, key);
+	volatile __u32 *head = head_at(egress_index_place(egress_index_hash(key), chain & (EGRESS_CHAINS - 1), heads_mask));
 	__u32 id = rule->id, next = rule->next[chain & (EGRESS_CHAINS - 1)];
 	__u32 at;
 
-	if (!member)
+	if (!head)
 		return 0;
-	at = member->head;
+	at = *head;
 	if (at == id) {
-		if (next)
-			member->head = next;
-		else
-			bpf_map_delete_elem(&members, key);
+		*head = next;
 		return 0;
 	}
-	for (int i = 0; i < EGRESS_STEPS_MAX && at; i++) {
+	for (int i = 0; i < EGRESS_CHAIN_MAX && at; i++) {
 		struct egress_rule *before = rule_at(at);
 
 		if (!before || before->id != at)
@@ -79,32 +76,21 @@ static __noinline int unlink_rule(struct egress_rule *rule, struct egress_member
 	return 0;
 }
 
-static __always_inline void unlink_in_family(struct egress_rule *rule, bool v6)
+static __always_inline void unlink_everywhere(struct egress_rule *rule)
 {
-	struct egress_member_key key = {};
-	__u8 kind = v6 ? EGRESS_KIND_V6 : 0;
+	struct egress_index_key key = {.set = rule->set, .plen = rule->plen};
 
-	key.plen = rule->plen;
 	key.addr[0] = rule->addr[0];
 	key.addr[1] = rule->addr[1];
 	key.addr[2] = rule->addr[2];
 	key.addr[3] = rule->addr[3];
-	if (rule->port_first || (rule->flags & EGRESS_RULE_PROTO)) {
-		key.set_kind = rule->set << 8 | kind | EGRESS_KIND_MARK;
-		unlink_rule(rule, &key, v6 ? EGRESS_CHAIN_V6_MARK : EGRESS_CHAIN_V4_MARK);
-	}
-	if (rule->flags & EGRESS_RULE_PROTO) {
-		kind |= EGRESS_KIND_PROTO;
-		key.proto = v6 && rule->proto == PROTO_ICMP ? PROTO_ICMPV6 : rule->proto;
-	}
-	if (rule->port_first && rule->port_first == rule->port_last) {
-		kind |= EGRESS_KIND_EXACT;
+	if (rule->port_first || (rule->flags & EGRESS_RULE_PROTO))
+		unlink_rule(rule, &key, EGRESS_CHAIN_MARK);
+	if (rule->flags & EGRESS_RULE_PROTO)
+		key.proto = rule->proto == PROTO_ICMPV6 ? PROTO_ICMP : rule->proto;
+	if (rule->port_first == rule->port_last)
 		key.port = rule->port_first;
-	} else if (rule->port_first) {
-		kind |= EGRESS_KIND_RANGE;
-	}
-	key.set_kind = rule->set << 8 | kind;
-	unlink_rule(rule, &key, v6 ? EGRESS_CHAIN_V6 : EGRESS_CHAIN_V4);
+	unlink_rule(rule, &key, EGRESS_CHAIN_PLAIN);
 }
 
 static __noinline int remove_rule(struct egress_rule *rule)
@@ -112,13 +98,10 @@ static __noinline int remove_rule(struct egress_rule *rule)
 	__u32 id = rule->id;
 	__u64 counter = EGRESS_COUNTER_RULE | id;
 
-	if (rule->flags & EGRESS_RULE_V4)
-		unlink_in_family(rule, false);
-	if (rule->flags & EGRESS_RULE_V6)
-		unlink_in_family(rule, true);
+	unlink_everywhere(rule);
+	rule->id = 0; /* before the counter goes: see create_counter() */
 	bpf_map_delete_elem(&counters, &counter);
 	bpf_map_delete_elem(&reasons, &id);
-	rule->id = 0;
 	rule->expires_at = 0;
 	rule->created_at = 0;
 	rule->set = 0;
@@ -132,7 +115,7 @@ static __noinline int remove_rule(struct egress_rule *rule)
 /* `next` goes one sweep after the rule: a packet that met it on its way through a chain walks on by it. */
 static __always_inline void forget_links(struct egress_rule *rule)
 {
-	rule->next[0] = rule->next[1] = rule->next[2] = rule->next[3] = 0;
+	rule->next[0] = rule->next[1] = 0;
 }
 
 static __always_inline void remove_and_come_again(struct egress_rule *rule, struct sweep *sweep)

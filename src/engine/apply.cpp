@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "core/destination_list.hpp"
 #include "core/encode.hpp"
 
 namespace egress {
@@ -33,12 +34,11 @@ Result<void> check_policy(const Policy& policy, const std::vector<RuleSpec>& spe
   for (const Subject& subject : policy.subjects) {
     if (!subjects.insert(subject).second) return usage_error(format(subject), "named twice");
   }
-  std::set<Destination> destinations;
   for (const RuleSpec& spec : specs) {
     if (auto done = check_spec(spec); !done) return done;
-    if (!destinations.insert(spec.destination).second) return usage_error(format(spec.destination), "named twice");
   }
-  return {};
+  const auto twice = find_twice(specs, &RuleSpec::destination);
+  return twice ? usage_error(format(specs[twice->second].destination), "named twice") : Result<void>();
 }
 
 void keep(ApplyPlan& plan, const Rule& rule, const RuleSpec& spec, BootTime now) {

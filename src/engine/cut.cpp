@@ -25,9 +25,8 @@ std::vector<std::string> paths_of(const World& world, const Subject& subject) {
   return paths;
 }
 
-bool exists(const World& world, const Prospect& prospect) {
-  return std::ranges::any_of(prospect.subjects,
-                             [&world](const Subject& subject) { return !paths_of(world, subject).empty(); });
+bool exist(const World& world, std::span<const Subject> subjects) {
+  return std::ranges::any_of(subjects, [&world](const Subject& subject) { return !paths_of(world, subject).empty(); });
 }
 
 /// Who of the subjects' processes holds a socket, and a cgroup that is judged as theirs.
@@ -89,7 +88,7 @@ void count(World& world, std::span<const Socket> sockets, CutReport& report) {
 
 Reach reach_of(World& world, const Prospect& prospect, std::span<const Socket> supposed) {
   Reach reach;
-  if (!prospect.closes() || !exists(world, prospect)) return reach;
+  if (!prospect.closes() || !exist(world, prospect.subjects)) return reach;
   const auto holders = holders_of(world, prospect);
   SocketListing listing = world.sockets();
   reach.problem = std::move(listing.problem);
@@ -127,13 +126,16 @@ CutReport destroy_sockets(World& world, std::span<const Socket> sockets) {
   return report;
 }
 
-bool Cutter::wants(const Prospect& prospect) const {
-  if (established_ == Established::Keep || !exists(world_, prospect)) return false;
-  return prospect.has(Action::Reject) || (established_ == Established::Cut && prospect.closes());
+bool Cutter::wants(std::span<const Subject> subjects, std::span<const RuleSpec> rules) const {
+  if (established_ == Established::Keep) return false;
+  const bool stops = std::ranges::any_of(rules, [this](const RuleSpec& rule) {
+    return rule.action == Action::Reject || (rule.action == Action::Drop && established_ == Established::Cut);
+  });
+  return stops && exist(world_, subjects);
 }
 
 Result<void> Cutter::prepare(Tables& tables, const Addition& addition) {
-  if (!wants(draft_of(addition))) return {};
+  if (!wants({&addition.subject, 1}, addition.rules)) return {};
   auto prospect = prospect_of(tables, world_, addition);
   if (!prospect) return std::move(prospect).error();
   prospect_ = std::move(*prospect);
@@ -141,8 +143,7 @@ Result<void> Cutter::prepare(Tables& tables, const Addition& addition) {
 }
 
 void Cutter::prepare(const Policy& policy) {
-  Prospect prospect = prospect_of(policy);
-  if (wants(prospect)) prospect_ = std::move(prospect);
+  if (wants(policy.subjects, policy.expand())) prospect_ = prospect_of(policy);
 }
 
 std::vector<Socket> Cutter::targets() {

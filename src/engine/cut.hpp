@@ -34,7 +34,7 @@ class Cutter {
   [[nodiscard]] Error told_in(Error error) const;
 
  private:
-  [[nodiscard]] bool wants(const Prospect& prospect) const;
+  [[nodiscard]] bool wants(std::span<const Subject> subjects, std::span<const RuleSpec> rules) const;
   [[nodiscard]] std::vector<Socket> targets();
 
   World& world_;

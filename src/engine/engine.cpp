@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/destination_list.hpp"
 #include "core/encode.hpp"
 #include "engine/apply.hpp"
 #include "engine/cut.hpp"
@@ -16,6 +17,18 @@ namespace egress {
 
 namespace {
 
+constexpr std::size_t few_rules = 64;
+
+/// Rules that stop whatever those of the addition could.
+Addition widest(const Addition& addition) {
+  Addition wide{.subject = addition.subject, .rules = {}, .policy = addition.policy};
+  for (const Action action : {Action::Drop, Action::Reject}) {
+    if (std::ranges::none_of(addition.rules, [&](const RuleSpec& spec) { return spec.action == action; })) continue;
+    wide.rules.emplace_back().action = action;
+  }
+  return wide;
+}
+
 std::string policy_text(const std::optional<std::string>& policy) {
   return policy ? "policy " + *policy : std::string("the policy of no name");
 }
@@ -25,12 +38,11 @@ Result<void> check_addition(const Addition& addition) {
   if (addition.policy) {
     if (auto done = check_policy_name(*addition.policy); !done) return done;
   }
-  std::set<Destination> destinations;
   for (const RuleSpec& spec : addition.rules) {
     if (auto done = check_spec(spec); !done) return done;
-    if (!destinations.insert(spec.destination).second) return usage_error(format(spec.destination), "named twice");
   }
-  return {};
+  const auto twice = find_twice(addition.rules, &RuleSpec::destination);
+  return twice ? usage_error(format(addition.rules[twice->second].destination), "named twice") : Result<void>();
 }
 
 /// Only one change can be taken back at a time, and what it may take back must not change under it.
@@ -62,15 +74,16 @@ Error rule_exists(const egress_rule& rule, const Destination& destination, std::
 
 Result<Change> plan_addition(Transaction& transaction, const Addition& addition) {
   const SetName place{addition.subject, addition.policy};
-  auto present = transaction.rules_of(place);
-  if (!present) return std::move(present).error();
+  auto set = transaction.set_of(place);
+  if (!set) return std::move(set).error();
   Change change;
+  change.added.reserve(addition.rules.size());
   for (const RuleSpec& spec : addition.rules) {
     change.added.push_back({place, spec});
-    const auto same = present->find(spec.destination);
-    if (same == present->end()) continue;
-    if (!addition.replace) return rule_exists(same->second, spec.destination, transaction.now_ns());
-    change.removed.push_back(same->second.id);
+    const egress_rule* same = *set ? transaction.rule_for(**set, spec.destination) : nullptr;
+    if (same == nullptr) continue;
+    if (!addition.replace) return rule_exists(*same, spec.destination, transaction.now_ns());
+    change.removed.push_back(same->id);
   }
   return change;
 }
@@ -159,6 +172,7 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
   if (auto done = refuse_on_trial(**transaction, addition.policy); !done) return std::move(done).error().in("add rule");
   auto change = plan_addition(**transaction, addition);
   if (!change) return std::move(change).error().in("add rule");
+  change->progress = addition.progress;
   Cutter cutter(world_, addition.established);
   if (auto done = cutter.prepare(tables_, addition); !done) return std::move(done).error().in("add rule");
   auto ids = (*transaction)->commit(*change, [&cutter] { cutter.cut(); });
@@ -170,7 +184,9 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
 Result<std::vector<Rule>> Engine::remove(const Selection& selection) {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("remove rule");
-  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  const bool by_id = !selection.all && !selection.subject && !selection.policy;
+  const auto only = by_id ? std::optional(std::span<const RuleId>(selection.ids)) : std::nullopt;
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing, only);
   if (!snapshot) return std::move(snapshot).error().in("remove rule");
   Removal plan = plan_removal(*snapshot, selection);
   if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error().in("remove rule");
@@ -192,7 +208,7 @@ Result<Rule> Engine::extend(RuleId id, Lifetime lifetime) {
   if (auto done = check_lifetime(lifetime); !done) return std::move(done).error().in("extend rule");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("extend rule");
-  auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing, std::span<const RuleId>(&id, 1));
   if (!snapshot) return std::move(snapshot).error().in("extend rule");
   const Rule* found = snapshot->find(id);
   if (found == nullptr) return no_such_rule(id).in("extend rule");
@@ -235,6 +251,7 @@ Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& optio
     const auto deadline = (*transaction)->now().since_boot + *options.confirm_within;
     plan->change.trial_deadline = static_cast<std::uint64_t>(deadline.count());
   }
+  plan->change.progress = options.progress;
   Cutter cutter(world_, options.established);
   cutter.prepare(policy);
   auto ids = (*transaction)->commit(plan->change, [&cutter] { cutter.cut(); });
@@ -271,6 +288,11 @@ Result<std::vector<Rule>> Engine::rules() const {
 }
 
 Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
+  // Most often there is no socket at all that rules could stop: no reason to think of each of many.
+  if (addition.rules.size() > few_rules) {
+    Reach most = reach_of(world_, draft_of(widest(addition)), supposed);
+    if (most.stopped.empty() && most.foreign.empty()) return most;
+  }
   Reach found = reach_of(world_, draft_of(addition), supposed);
   // Rules that stand beside the new ones can only take sockets out.
   if (found.stopped.empty() && found.foreign.empty()) return found;

@@ -199,6 +199,10 @@ Result<Subject> Filter::subject_of_path(std::string_view path, Subject::Scope sc
   return Subject{Subject::Kind::Path, std::move(*canonical), scope};
 }
 
+std::vector<CgroupId> Filter::cgroups_of(const Subject& subject) const {
+  return cgroups_bearing(parts_->world, subject);
+}
+
 std::optional<std::string> Filter::path_of(CgroupId id) const { return parts_->world.path_of(id); }
 
 }  // namespace egress

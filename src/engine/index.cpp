@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <tuple>
 
 #include "engine/records.hpp"
 
@@ -13,40 +14,46 @@ namespace {
 
 constexpr int rebuild_attempts = 8;
 
-struct KeyOrder {
-  bool operator()(const egress_member_key& a, const egress_member_key& b) const {
-    return std::memcmp(&a, &b, sizeof a) < 0;
-  }
-};
-
-/// Rules that share one chain.
-struct ChainGroup {
+/// Where a chain begins: a place in `heads`.
+struct ChainPlace {
   egress_chain chain;
-  std::vector<std::uint32_t> ids;
-};
-using ChainGroups = std::map<egress_member_key, ChainGroup, KeyOrder>;
+  std::uint32_t place;
 
+  auto operator<=>(const ChainPlace&) const = default;
+};
+
+ChainPlace place_of(Tables& tables, const egress_index_key& key, egress_chain chain) {
+  // The mark part is a quarter of the plain one, which is a power of two.
+  const auto plain = static_cast<std::uint32_t>(tables.heads().size() * 2 / 5 * 4);
+  return {chain, egress_index_place(egress_index_hash(&key), chain, plain - 1)};
+}
+
+ChainPlace place_of(Tables& tables, const egress_rule& rule, egress_chain chain) {
+  return place_of(tables, index_key(rule, chain), chain);
+}
+
+__u32& head_at(Tables& tables, const ChainPlace& at) { return tables.heads()[at.place / 2].first[at.place % 2]; }
+
+/// The places of these rules, each once.
 template <typename Ids>
-Result<ChainGroups> group_by_chain(Tables& tables, Maintenance& maintenance, const Ids& ids) {
-  ChainGroups groups;
+Result<std::vector<ChainPlace>> places_of(Tables& tables, Maintenance& maintenance, const Ids& ids) {
+  std::vector<ChainPlace> places;
   for (const std::uint32_t id : ids) {
     if (auto done = maintenance.beat(); !done) return std::move(done).error();
-    if (slot_of(tables, id).id != id) continue;
-    auto places = chains_of(slot_of(tables, id));
-    if (!places) return places.error();
-    for (const ChainPlace& place : *places) {
-      auto& group = groups.try_emplace(place.key, ChainGroup{place.chain, {}}).first->second;
-      group.ids.push_back(id);
-    }
+    const egress_rule& rule = slot_of(tables, id);
+    if (rule.id != id) continue;
+    for (const egress_chain chain : chains_of(rule)) places.push_back(place_of(tables, rule, chain));
   }
-  return groups;
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  return places;
 }
 
 /// A position in one chain: the rule before it, if any, and the one after.
 class ChainCursor {
  public:
-  ChainCursor(Tables& tables, const egress_member_key& key, egress_chain chain, std::uint32_t head)
-      : tables_(tables), key_(key), chain_(chain), here_(head), had_head_(head != 0) {}
+  ChainCursor(Tables& tables, const ChainPlace& place)
+      : tables_(tables), chain_(place.chain), before_(&head_at(tables, place)), here_(*before_) {}
 
   /// The rule here; null at the end. A sweep clears the id of a rule and leaves its links: such a hole is
   /// passed over. A link to a slot that has another rule ends the chain.
@@ -60,7 +67,7 @@ class ChainCursor {
   }
 
   void step_over() {
-    before_ = here();
+    before_ = &here()->next[chain_];
     skip();
   }
 
@@ -70,142 +77,155 @@ class ChainCursor {
     ++steps_;
   }
 
-  Result<void> insert(egress_rule& rule) {
+  void insert(egress_rule& rule) {
     tables_.store(rule.next[chain_], here() == nullptr ? 0 : here_);
-    auto done = point_at(rule.id);
-    before_ = &rule;
-    return done;
+    tables_.store(*before_, rule.id);
   }
 
-  /// Makes the rule before lead to the one here.
-  Result<void> close() { return point_at(here() == nullptr ? 0 : here_); }
+  /// Makes what is before lead to the rule here.
+  void close() { tables_.store(*before_, here() == nullptr ? 0 : here_); }
+
+  [[nodiscard]] std::size_t steps() const { return steps_; }
 
  private:
-  Result<void> point_at(std::uint32_t id) {
-    if (before_ != nullptr) {
-      tables_.store(before_->next[chain_], id);
-      return {};
-    }
-    if (id != 0) return tables_.members().put(key_, egress_member{id, 0});
-    return had_head_ ? tables_.members().erase(key_) : Result<void>();
-  }
-
   Tables& tables_;
-  const egress_member_key& key_;
   egress_chain chain_;
+  __u32* before_;  ///< the word that leads here
   std::uint32_t here_;
-  bool had_head_;
-  egress_rule* before_ = nullptr;
   std::size_t steps_ = 0;
 };
 
-Result<ChainCursor> open_chain(Tables& tables, const egress_member_key& key, egress_chain chain) {
-  auto member = tables.members().get(key);
-  if (!member) return std::move(member).error();
-  return ChainCursor(tables, key, chain, *member ? (*member)->head : 0);
+Error chain_too_long() {
+  return Error{ErrorKind::Failed,
+               "",
+               "index of rules",
+               "more than " + std::to_string(EGRESS_CHAIN_MAX) + " destinations fall into one place of it",
+               "unload, then load with a larger size: egress load --max-rules N",
+               0};
 }
 
-void sort_chain(Tables& tables, std::vector<std::uint32_t>& ids) {
-  std::sort(ids.begin(), ids.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return comes_before(slot_of(tables, a), slot_of(tables, b)); });
+Result<void> link_rule(Tables& tables, egress_rule& rule, egress_chain chain) {
+  ChainCursor cursor(tables, place_of(tables, rule, chain));
+  while (cursor.here() != nullptr && comes_before(*cursor.here(), rule)) cursor.step_over();
+  cursor.insert(rule);
+  while (cursor.here() != nullptr) cursor.skip();
+  return cursor.steps() < EGRESS_CHAIN_MAX ? Result<void>() : chain_too_long();
 }
 
-Result<void> link_chain(Tables& tables, const egress_member_key& key, ChainGroup& group) {
-  sort_chain(tables, group.ids);
-  auto cursor = open_chain(tables, key, group.chain);
-  if (!cursor) return std::move(cursor).error();
-  for (const std::uint32_t id : group.ids) {
-    egress_rule& rule = slot_of(tables, id);
-    while (cursor->here() != nullptr && comes_before(*cursor->here(), rule)) cursor->step_over();
-    if (auto done = cursor->insert(rule); !done) return done;
-  }
-  return {};
-}
-
-Result<void> unlink_chain(Tables& tables, const egress_member_key& key, egress_chain chain,
-                          const std::unordered_set<std::uint32_t>& ids) {
-  auto cursor = open_chain(tables, key, chain);
-  if (!cursor) return std::move(cursor).error();
-  while (cursor->here() != nullptr) {
-    if (!ids.contains(cursor->here()->id)) {
-      cursor->step_over();
+void unlink_chain(Tables& tables, const ChainPlace& place, const std::unordered_set<std::uint32_t>& ids) {
+  ChainCursor cursor(tables, place);
+  while (cursor.here() != nullptr) {
+    if (!ids.contains(cursor.here()->id)) {
+      cursor.step_over();
       continue;
     }
-    while (cursor->here() != nullptr && ids.contains(cursor->here()->id)) cursor->skip();
-    if (auto done = cursor->close(); !done) return done;
+    while (cursor.here() != nullptr && ids.contains(cursor.here()->id)) cursor.skip();
+    cursor.close();
   }
-  return {};
 }
 
 /// From the last rule to the first: a reader on its way meets every rule that stays.
-Result<void> write_chain(Tables& tables, const egress_member_key& key, ChainGroup& group) {
-  sort_chain(tables, group.ids);
+void write_chain(Tables& tables, const ChainPlace& place, std::vector<std::uint32_t>& ids) {
+  std::sort(ids.begin(), ids.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return comes_before(slot_of(tables, a), slot_of(tables, b)); });
   std::uint32_t next = 0;
-  for (auto id = group.ids.rbegin(); id != group.ids.rend(); ++id) {
-    tables.store(slot_of(tables, *id).next[group.chain], next);
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    tables.store(slot_of(tables, *id).next[place.chain], next);
     next = *id;
   }
-  return next == 0 ? tables.members().erase(key) : tables.members().put(key, egress_member{next, 0});
+  tables.store(head_at(tables, place), next);
 }
 
 /// Writes these chains from the records alone, whatever the links say, without the rules `gone`.
-Result<void> rebuild_chains(Tables& tables, Maintenance& maintenance, ChainGroups& chains,
+Result<void> rebuild_chains(Tables& tables, Maintenance& maintenance, std::span<const ChainPlace> places,
                             const std::unordered_set<std::uint32_t>& gone) {
-  for (auto& [key, group] : chains) group.ids.clear();
+  std::map<ChainPlace, std::vector<std::uint32_t>> chains;
+  for (const ChainPlace& place : places) chains.try_emplace(place);
   for (const egress_rule& rule : tables.rules()) {
     if (auto done = maintenance.beat(); !done) return done;
     if (rule.id == 0 || gone.contains(rule.id)) continue;
-    auto places = chains_of(rule);
-    if (!places) return std::move(places).error();
-    for (const ChainPlace& place : *places) {
-      if (const auto chain = chains.find(place.key); chain != chains.end()) chain->second.ids.push_back(rule.id);
+    for (const egress_chain chain : chains_of(rule)) {
+      const auto found = chains.find(place_of(tables, rule, chain));
+      if (found != chains.end()) found->second.push_back(rule.id);
     }
   }
-  for (auto& [key, group] : chains) {
+  for (auto& [place, ids] : chains) {
     if (auto done = maintenance.beat(); !done) return done;
-    if (auto done = write_chain(tables, key, group); !done) return done;
+    write_chain(tables, place, ids);
   }
   return {};
 }
 
-bool has_ports(const egress_member_key& key) { return (key.set_kind & (EGRESS_KIND_EXACT | EGRESS_KIND_RANGE)) != 0; }
+struct KeyOrder {
+  using Run = std::pair<unsigned, egress_index_key>;
+  bool operator()(const Run& a, const Run& b) const {
+    if (a.first != b.first) return a.first < b.first;
+    return std::memcmp(&a.second, &b.second, sizeof a.second) < 0;
+  }
+};
+
+/// How many rules a packet meets under one key of a kind of shape that may have several.
+using RunLengths = std::map<KeyOrder::Run, std::size_t, KeyOrder>;
+
+void count_runs(RunLengths& runs, const egress_rule& rule, Family family) {
+  for (const egress_chain chain : chains_of(rule)) {
+    const unsigned kind = shape_of(rule, family, chain).kind;
+    if ((kind & (EGRESS_KIND_RANGE | EGRESS_KIND_MARK)) != 0) ++runs[{kind, index_key(rule, chain)}];
+  }
+}
 
 }  // namespace
 
-Result<std::vector<ChainPlace>> chains_of(const egress_rule& rule) {
-  auto decoded = decode_rule(rule);
-  if (!decoded) return std::move(decoded).error();
-  const Destination& destination = decoded->destination;
-  std::vector<ChainPlace> places;
-  for (const Family family : families(destination)) {
-    places.push_back({chain_of(family, false), member_key(rule.set, destination, family)});
-    if (has_mark(destination)) places.push_back({chain_of(family, true), mark_key(rule.set, destination, family)});
+__u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain) {
+  return head_at(tables, place_of(tables, key, chain));
+}
+
+__u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain) {
+  return chain_head(tables, index_key(rule, chain), chain);
+}
+
+const egress_rule* find_rule(Tables& tables, std::uint32_t set, const Destination& destination, std::uint32_t epoch) {
+  RuleSpec spec;
+  spec.destination = destination;
+  const egress_rule wanted = encode_rule(spec, {.id = {}, .set = set, .born = 0, .created_at = {}});
+  constexpr auto what = [](const egress_rule& rule) {
+    const int families = rule.flags & (EGRESS_RULE_V4 | EGRESS_RULE_V6);
+    return std::tuple{rule.set,       families,     rule.flags & EGRESS_RULE_PROTO,
+                      rule.proto,     rule.plen,    rule.port_first,
+                      rule.port_last, rule.addr[0], rule.addr[1],
+                      rule.addr[2],   rule.addr[3]};
+  };
+  ChainCursor cursor(tables, place_of(tables, wanted, EGRESS_CHAIN_PLAIN));
+  for (; cursor.here() != nullptr; cursor.skip()) {
+    if (what(*cursor.here()) == what(wanted) && visible(*cursor.here(), epoch)) return cursor.here();
   }
-  return places;
+  return nullptr;
 }
 
 Result<void> link_rules(Tables& tables, Maintenance& maintenance, std::span<const std::uint32_t> ids) {
-  auto groups = group_by_chain(tables, maintenance, ids);
-  if (!groups) return std::move(groups).error();
-  for (auto& [key, group] : *groups) {
+  for (const std::uint32_t id : ids) {
     if (auto done = maintenance.beat(); !done) return done;
-    if (auto done = link_chain(tables, key, group); !done) return done;
+    egress_rule& rule = slot_of(tables, id);
+    if (rule.id != id) continue;
+    for (const egress_chain chain : chains_of(rule)) {
+      if (auto done = link_rule(tables, rule, chain); !done) return done;
+    }
   }
   return {};
 }
 
 Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::unordered_set<std::uint32_t>& ids) {
-  auto groups = group_by_chain(tables, maintenance, ids);
-  if (!groups) return std::move(groups).error();
-  for (const auto& [key, group] : *groups) {
+  auto places = places_of(tables, maintenance, ids);
+  if (!places) return std::move(places).error();
+  for (const ChainPlace& place : *places) {
     if (auto done = maintenance.beat(); !done) return done;
-    if (auto done = unlink_chain(tables, key, group.chain, ids); !done) return done;
+    unlink_chain(tables, place, ids);
   }
   for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
     if (auto done = maintenance.renew(); !done) return done;
     if (!maintenance.was_lost()) return {};
     maintenance.start_afresh();
-    if (auto done = rebuild_chains(tables, maintenance, *groups, ids); !done) return done;
+    if (auto done = rebuild_chains(tables, maintenance, *places, ids); !done) return done;
   }
   return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
 }
@@ -223,15 +243,16 @@ void SetSummary::include_refusing(const egress_shape& rule) {
 }
 
 Result<void> SetSummary::include(const egress_rule& rule) {
-  auto places = chains_of(rule);
-  if (!places) return std::move(places).error();
-  for (const ChainPlace& place : *places) {
-    const bool v6 = (place.key.set_kind & EGRESS_KIND_V6) != 0;
-    const bool mark = (place.key.set_kind & EGRESS_KIND_MARK) != 0;
-    const Family family = v6 ? Family::V6 : Family::V4;
-    if (!mark) include_shape(list_of(family, false), shape_of(place.key));
-    // A packet whose ports cannot be read asks the marks and what names no port.
-    if (mark || !has_ports(place.key)) include_shape(list_of(family, true), shape_of(place.key));
+  if (auto good = check_record(rule); !good) return good;
+  for (const Family family : {Family::V4, Family::V6}) {
+    if (!applies_to(rule, family)) continue;
+    for (const egress_chain chain : chains_of(rule)) {
+      const bool mark = chain == EGRESS_CHAIN_MARK;
+      const egress_shape shape = shape_of(rule, family, chain);
+      if (!mark) include_shape(list_of(family, false), shape);
+      // A packet whose ports cannot be read asks the marks and what names no port.
+      if (mark || rule.port_first == 0) include_shape(list_of(family, true), shape);
+    }
   }
   if (rule.action == EGRESS_ACTION_AUDIT) {
     audit = true;
@@ -305,14 +326,21 @@ bool write_list(Tables& tables, RunSpace& space, egress_run& run, std::span<cons
   return true;
 }
 
+bool has_simple_shapes(const SetSummary& summary) {
+  return std::ranges::all_of(summary.lists, [](const std::vector<egress_shape>& shapes) {
+    return shapes.size() <= EGRESS_SHAPES_MAX && std::ranges::none_of(shapes, [](const egress_shape& shape) {
+             return (shape.kind & (EGRESS_KIND_RANGE | EGRESS_KIND_MARK)) != 0;
+           });
+  });
+}
+
 Result<void> check_steps(std::span<const egress_rule> rules) {
   SetSummary summary;
-  std::map<egress_member_key, std::size_t, KeyOrder> chains;
+  RunLengths runs;
   for (const egress_rule& rule : rules) {
     if (auto done = summary.include(rule); !done) return done;
-    auto places = chains_of(rule);
-    for (const ChainPlace& place : *places) {
-      if ((place.key.set_kind & (EGRESS_KIND_RANGE | EGRESS_KIND_MARK)) != 0) ++chains[place.key];
+    for (const Family family : {Family::V4, Family::V6}) {
+      if (applies_to(rule, family)) count_runs(runs, rule, family);
     }
   }
   const auto refusing = std::ranges::count_if(
@@ -326,18 +354,18 @@ Result<void> check_steps(std::span<const egress_rule> rules) {
                  "one of them does, as long as it lives",
                  0};
   }
-  // A packet meets at most the longest chain of each shape.
+  // A packet meets at most the longest run of each shape.
   std::map<std::pair<unsigned, unsigned>, std::size_t> longest;
-  for (const auto& [key, length] : chains) {
-    auto& most = longest[{key.set_kind & 0xff, key.plen}];
+  for (const auto& [run, length] : runs) {
+    auto& most = longest[{run.first, run.second.plen}];
     most = std::max(most, length);
   }
   for (const egress_list list : {EGRESS_LIST_V4, EGRESS_LIST_V4_MARK, EGRESS_LIST_V6, EGRESS_LIST_V6_MARK}) {
     const auto& shapes = summary.lists[list];
     std::size_t steps = shapes.size();
     for (const egress_shape& shape : shapes) {
-      const auto chain = longest.find({shape.kind, shape.plen});
-      if (chain != longest.end()) steps += chain->second;
+      const auto run = longest.find({shape.kind, shape.plen});
+      if (run != longest.end()) steps += run->second;
     }
     if (shapes.size() > EGRESS_SHAPES_MAX) {
       return Error{ErrorKind::Failed,

@@ -13,17 +13,16 @@
 #include "engine/maintenance.hpp"
 #include "engine/tables.hpp"
 
-/// The way from a destination to its rules: chains under member keys, and the lists of shapes of a set.
+/// The way from a destination to its rules: chains of rules, and the lists of shapes of a set.
 namespace egress {
 
-/// One chain a rule stands in.
-struct ChainPlace {
-  egress_chain chain;
-  egress_member_key key;
-};
+/// The word that names the first rule of a chain.
+[[nodiscard]] __u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain);
+[[nodiscard]] __u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain);
 
-/// Every chain of a rule: one or two for each family it applies to. Failed if the record is none of ours.
-[[nodiscard]] Result<std::vector<ChainPlace>> chains_of(const egress_rule& rule);
+/// The rule of this set and destination that is visible at the epoch; null if there is none.
+[[nodiscard]] const egress_rule* find_rule(Tables& tables, std::uint32_t set, const Destination& destination,
+                                           std::uint32_t epoch);
 
 /// Enters rules that stand in their slots into their chains, in the order of comes_before(). Readers of
 /// earlier epochs pass over them. Worthless if the maintenance was lost meanwhile: the caller asks.
@@ -75,6 +74,10 @@ class RunSpace {
 
 /// Writes a list into new room and makes it the set's by one store. False if there is no room.
 [[nodiscard]] bool write_list(Tables& tables, RunSpace& space, egress_run& run, std::span<const egress_shape> shapes);
+
+/// Whether a packet meets at most one rule of each shape that the summary names, and the shapes are few enough:
+/// what check_steps() says of all rules of a set, without looking at each.
+[[nodiscard]] bool has_simple_shapes(const SetSummary& summary);
 
 /// Refuses a set that could not be walked within EGRESS_SHAPES_MAX, EGRESS_STEPS_MAX and EGRESS_REFUSING_MAX: `rules`
 /// are all its rules, those to come included.

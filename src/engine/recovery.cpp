@@ -74,6 +74,8 @@ Result<void> Transaction::repair() {
   world_.wait_for_readers();
   maintenance_.assume_lost();
   if (auto done = clean(bench(), gone, Names::Prune::Thorough); !done) return done;
+  // One who was killed in cleaning may have left bits of rules that have no record any more.
+  rebuild_sieve(tables_);
   for (egress_rule& rule : tables_.rules()) {
     if (rule.id != 0 && rule.born != 0) tables_.store(rule.born, 0u);
   }
@@ -106,8 +108,9 @@ Result<bool> Transaction::on_trial(const std::optional<std::string>& policy) {
 
 Result<void> Transaction::settle_trial() {
   egress_control& control = tables_.control();
-  if (rules_where(tables_, is_on_trial).empty()) {
+  if (control.on_trial == 0 || rules_where(tables_, is_on_trial).empty()) {
     if (control.trial_deadline != EGRESS_FOREVER) tables_.store(control.trial_deadline, std::uint64_t{EGRESS_FOREVER});
+    if (control.on_trial != 0) tables_.store(control.on_trial, 0u);
     return {};
   }
   if (control.trial_deadline == EGRESS_FOREVER) return settle_flags(/*confirmed=*/true);
@@ -150,11 +153,21 @@ bool Transaction::subject_is_gone(std::uint32_t set) {
   return anchor.kind == EGRESS_ANCHOR_ID && has_ended(tables_, world_, CgroupId{anchor.cgroup_id});
 }
 
+bool Transaction::any_subject_is_gone() {
+  return std::ranges::any_of(tables_.anchors(), [this](const egress_anchor& anchor) {
+    return anchor.kind == EGRESS_ANCHOR_ID && has_ended(tables_, world_, CgroupId{anchor.cgroup_id});
+  });
+}
+
+/// Looks at the rules only if one of them may be over, or the kernel's sweep was there.
 Result<void> Transaction::sweep() {
   egress_control& control = tables_.control();
+  const std::uint32_t sweeps = load(control.sweeps);
+  const bool swept_by_kernel = sweeps != control.sweeps_seen;
+  if (!swept_by_kernel && now_ns() < control.next_deadline && !any_subject_is_gone()) return {};
   std::map<std::uint32_t, bool> subject_gone;
   std::unordered_set<std::uint32_t> gone;
-  std::uint64_t next_deadline = EGRESS_FOREVER;
+  std::uint64_t next_deadline = trial_is_open() ? control.trial_deadline : EGRESS_FOREVER;
   for (const egress_rule& rule : tables_.rules()) {
     if (rule.id == 0) continue;
     const auto [known, fresh] = subject_gone.try_emplace(rule.set, false);
@@ -165,17 +178,12 @@ Result<void> Transaction::sweep() {
       next_deadline = std::min<std::uint64_t>(next_deadline, rule.expires_at);
     }
   }
-  const auto sets = tables_.sets();
-  bool swept = !gone.empty();
-  // The kernel's sweep removes rules and leaves empty sets.
-  for (std::uint32_t i = 1; i < sets.size() && !swept; ++i) {
-    swept = (sets[i].flags & EGRESS_SET_USED) != 0 && !subject_gone.contains(i);
+  // The kernel's sweep removes rules, and leaves empty sets, their shapes, and bits in the sieve.
+  if (swept_by_kernel || !gone.empty()) {
+    if (auto done = clean_up(gone, Names::Prune::Anchors); !done) return done;
+    if (gone.empty()) rebuild_sieve(tables_);
+    tables_.store(control.sweeps_seen, sweeps);
   }
-  // What the kernel's sweep took out left its bits.
-  rebuild_sieve(tables_);
-  if (!swept) return {};
-  if (auto done = clean_up(gone, Names::Prune::Anchors); !done) return done;
-  if (trial_is_open()) next_deadline = std::min<std::uint64_t>(next_deadline, control.trial_deadline);
   tables_.store(control.next_deadline, next_deadline);
   return {};
 }

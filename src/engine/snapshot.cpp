@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
+#include <utility>
 
 #include "core/encode.hpp"
 #include "engine/records.hpp"
@@ -22,45 +24,64 @@ class Bearers {
 
   const std::vector<CgroupId>& of(const Subject& subject) {
     const auto [known, fresh] = known_.try_emplace({subject.kind, subject.name});
-    if (fresh) known->second = look(subject);
+    if (fresh) known->second = cgroups_bearing(world_, subject);
     return known->second;
   }
 
  private:
-  [[nodiscard]] std::vector<CgroupId> look(const Subject& subject) const {
-    if (subject.kind == Subject::Kind::Unit) return world_.cgroups_named(subject.name);
-    std::optional<CgroupId> id;
-    if (subject.kind == Subject::Kind::Path) {
-      id = world_.cgroup_at(subject.name);
-    } else {
-      if (world_.path_of(id_of(subject))) id = id_of(subject);
-    }
-    return id ? std::vector{*id} : std::vector<CgroupId>{};
-  }
-
   const World& world_;
   std::map<std::pair<Subject::Kind, std::string>, std::vector<CgroupId>> known_;
 };
 
+using RecordsOfSets = std::map<std::uint32_t, std::vector<egress_rule>>;
+
 /// Records in force at the epoch, by set.
-std::map<std::uint32_t, std::vector<egress_rule>> collect(Tables& tables, std::uint32_t epoch, BootTime now) {
-  std::map<std::uint32_t, std::vector<egress_rule>> found;
-  const std::uint64_t trial_deadline = load(tables.control().trial_deadline);
-  for (const egress_rule& record : tables.rules()) {
+class Collector {
+ public:
+  Collector(Tables& tables, BootTime now)
+      : epoch_(load(tables.control().epoch)),
+        trial_deadline_(load(tables.control().trial_deadline)),
+        now_(static_cast<std::uint64_t>(now.since_boot.count())) {}
+
+  void add(const egress_rule& record) {
     const std::uint32_t id = load(record.id);
-    if (id == 0) continue;
+    if (id == 0) return;
     const egress_rule rule = load_rule(record);
-    if (rule.id != id || load(record.id) != id) continue;
-    if (in_force(rule, epoch, trial_deadline, static_cast<std::uint64_t>(now.since_boot.count()))) {
-      found[rule.set].push_back(rule);
-    }
+    if (rule.id != id || load(record.id) != id) return;
+    if (in_force(rule, epoch_, trial_deadline_, now_)) found_[rule.set].push_back(rule);
   }
-  return found;
+
+  [[nodiscard]] RecordsOfSets take() { return std::move(found_); }
+
+ private:
+  std::uint32_t epoch_;
+  std::uint64_t trial_deadline_;
+  std::uint64_t now_;
+  RecordsOfSets found_;
+};
+
+RecordsOfSets collect_all(Tables& tables, BootTime now) {
+  Collector collector(tables, now);
+  for (const egress_rule& record : tables.rules()) collector.add(record);
+  return collector.take();
+}
+
+/// Those of these ids, and those whose id another tool uses: its rules are listed under another one then.
+Result<RecordsOfSets> collect_some(Tables& tables, BootTime now, std::span<const RuleId> ids) {
+  auto doors = tables.drop_configs().entries();
+  if (!doors) return std::move(doors).error();
+  std::set<std::uint32_t> wanted;
+  for (const RuleId id : ids) wanted.insert(static_cast<std::uint32_t>(id));
+  for (const auto& [key, config] : *doors) wanted.insert(key);
+  Collector collector(tables, now);
+  for (const std::uint32_t id : wanted) {
+    if (load(slot_of(tables, id).id) == id) collector.add(slot_of(tables, id));
+  }
+  return collector.take();
 }
 
 /// Sets of the rules, each anchor's in the order of its list.
-std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets,
-                                    const std::map<std::uint32_t, std::vector<egress_rule>>& found) {
+std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets, const RecordsOfSets& found) {
   std::vector<std::uint32_t> order;
   std::set<std::uint32_t> anchors;
   for (const auto& [set, records] : found) {
@@ -74,9 +95,53 @@ std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets,
   return order;
 }
 
-Result<std::vector<Rule>> decode_all(Tables& tables, const SetName& name, std::vector<egress_rule>& records,
+/// What a listing says beside the records: of many rules it is read at once.
+class Notes {
+ public:
+  Notes(Tables& tables, std::size_t rules) : tables_(tables), at_once_(rules > 256) {}
+
+  Result<void> add_to(Rule& rule) {
+    const auto id = static_cast<std::uint32_t>(rule.id);
+    if (at_once_) {
+      if (auto done = read_all(); !done) return done;
+      if (const auto reason = reasons_.find(id); reason != reasons_.end()) rule.reason = reason->second;
+      if (const auto counts = counts_.find(EGRESS_COUNTER_RULE | id); counts != counts_.end()) {
+        rule.counts = counts->second;
+      }
+      return {};
+    }
+    auto reason = tables_.reasons().get(id);
+    if (!reason) return std::move(reason).error();
+    if (*reason) rule.reason = text_of(**reason);
+    auto counts = tables_.read_counter(EGRESS_COUNTER_RULE | id);
+    if (!counts) return std::move(counts).error();
+    rule.counts = *counts;
+    return {};
+  }
+
+ private:
+  Result<void> read_all() {
+    if (std::exchange(read_, true)) return {};
+    auto reasons = tables_.reasons().entries();
+    if (!reasons) return std::move(reasons).error();
+    for (const auto& [id, text] : *reasons) reasons_.emplace(id, text_of(text));
+    auto counters = tables_.read_counters();
+    if (!counters) return std::move(counters).error();
+    counts_.insert(counters->begin(), counters->end());
+    return {};
+  }
+
+  Tables& tables_;
+  bool at_once_;
+  bool read_ = false;
+  std::unordered_map<std::uint32_t, std::string> reasons_;
+  std::unordered_map<std::uint64_t, Counts> counts_;
+};
+
+Result<std::vector<Rule>> decode_all(Notes& notes, const SetName& name, std::vector<egress_rule>& records,
                                      Detail detail) {
   std::vector<Rule> rules;
+  rules.reserve(records.size());
   std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   for (const egress_rule& record : records) {
     auto rule = decode_rule(record);
@@ -84,22 +149,19 @@ Result<std::vector<Rule>> decode_all(Tables& tables, const SetName& name, std::v
     rule->subject = name.subject;
     rule->policy = name.policy;
     if (detail == Detail::Listing) {
-      auto reason = tables.reasons().get(record.id);
-      if (!reason) return std::move(reason).error();
-      if (*reason) rule->reason = text_of(**reason);
-      auto counts = tables.read_counter(EGRESS_COUNTER_RULE | record.id);
-      if (!counts) return std::move(counts).error();
-      rule->counts = *counts;
+      if (auto done = notes.add_to(*rule); !done) return std::move(done).error();
     }
     rules.push_back(std::move(*rule));
   }
   return rules;
 }
 
-Result<std::vector<OwnSet>> read_own(Tables& tables, World& world, BootTime now, Detail detail) {
+Result<std::vector<OwnSet>> read_own(Tables& tables, World& world, RecordsOfSets found, Detail detail) {
   Names names(tables, world);
   Sets sets(tables, world, names);
-  auto found = collect(tables, load(tables.control().epoch), now);
+  std::size_t count = 0;
+  for (const auto& [set, records] : found) count += records.size();
+  Notes notes(tables, count);
   std::vector<OwnSet> own;
   for (const std::uint32_t index : in_order(tables, sets, found)) {
     auto name = sets.name_of(index);
@@ -111,7 +173,7 @@ Result<std::vector<OwnSet>> read_own(Tables& tables, World& world, BootTime now,
     auto& records = found[index];
     std::erase_if(records, [&](const egress_rule& rule) { return load(slot_of(tables, rule.id).id) != rule.id; });
     if (records.empty()) continue;
-    auto rules = decode_all(tables, **name, records, detail);
+    auto rules = decode_all(notes, **name, records, detail);
     if (!rules) return std::move(rules).error();
     own.push_back({std::move(**name), std::move(*rules)});
   }
@@ -182,6 +244,17 @@ void name_cgroups(Snapshot& snapshot, const World& world) {
 
 }  // namespace
 
+std::vector<CgroupId> cgroups_bearing(const World& world, const Subject& subject) {
+  if (subject.kind == Subject::Kind::Unit) return world.cgroups_named(subject.name);
+  std::optional<CgroupId> id;
+  if (subject.kind == Subject::Kind::Path) {
+    id = world.cgroup_at(subject.name);
+  } else {
+    if (world.path_of(id_of(subject))) id = id_of(subject);
+  }
+  return id ? std::vector{*id} : std::vector<CgroupId>{};
+}
+
 std::vector<Rule> Snapshot::rules() const {
   std::vector<Rule> all;
   for (const OwnSet& set : sets) all.insert(all.end(), set.rules.begin(), set.rules.end());
@@ -206,12 +279,15 @@ const DoorEntry* Snapshot::find_door(RuleId id) const {
   return found == doors.end() ? nullptr : &*found;
 }
 
-Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail) {
+Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail,
+                               std::optional<std::span<const RuleId>> only) {
   auto now = world.now();
   if (!now) return std::move(now).error();
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const std::uint32_t epoch = load(tables.control().epoch);
-    auto sets = read_own(tables, world, *now, detail);
+    auto found = only ? collect_some(tables, *now, *only) : Result<RecordsOfSets>(collect_all(tables, *now));
+    if (!found) return std::move(found).error();
+    auto sets = read_own(tables, world, std::move(*found), detail);
     if (!sets) return std::move(sets).error();
     if (load(tables.control().epoch) != epoch) continue;  // a change came between: neither old nor new
     auto doors = read_doors(tables, *now, detail);

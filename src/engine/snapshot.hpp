@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,11 @@ struct Snapshot {
 /// `Listing` also reads counts, reasons and the cgroups that bear the names; a Verdict needs none of them.
 enum class Detail { Verdict, Listing };
 
-[[nodiscard]] Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail);
+/// The cgroups that bear the name of a subject now.
+[[nodiscard]] std::vector<CgroupId> cgroups_bearing(const World& world, const Subject& subject);
+
+/// With `only` the snapshot holds at least the rules of these ids, if they are in force, and not every other one.
+[[nodiscard]] Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail,
+                                             std::optional<std::span<const RuleId>> only = std::nullopt);
 
 }  // namespace egress

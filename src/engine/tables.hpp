@@ -40,7 +40,8 @@ class Tables {
   [[nodiscard]] virtual std::span<egress_rule> rules() = 0;
   [[nodiscard]] virtual std::span<egress_set> sets() = 0;
   [[nodiscard]] virtual std::span<egress_shape> shapes() = 0;
-  [[nodiscard]] virtual std::span<__u64> sieve() = 0;  ///< a power of two of words
+  [[nodiscard]] virtual std::span<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
+  [[nodiscard]] virtual std::span<__u64> sieve() = 0;         ///< a power of two of words
   [[nodiscard]] virtual std::span<egress_anchor> anchors() = 0;
 
   /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.
@@ -52,7 +53,6 @@ class Tables {
     return __atomic_compare_exchange_n(&word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
   }
 
-  [[nodiscard]] virtual Table<egress_member_key, egress_member>& members() = 0;
   [[nodiscard]] virtual Table<std::uint32_t, egress_anchor_name>& anchor_names() = 0;
   [[nodiscard]] virtual Table<egress_name_key, egress_name>& names() = 0;
   [[nodiscard]] virtual Table<std::uint64_t, egress_binding>& bindings() = 0;
@@ -65,6 +65,8 @@ class Tables {
   [[nodiscard]] virtual Result<void> create_counter(std::uint64_t key) = 0;
   [[nodiscard]] virtual Result<void> erase_counter(std::uint64_t key) = 0;
   [[nodiscard]] virtual Result<Counts> read_counter(std::uint64_t key) const = 0;  ///< zero if there is none
+  /// Every counter that there is.
+  [[nodiscard]] virtual Result<std::vector<std::pair<std::uint64_t, Counts>>> read_counters() const = 0;
   [[nodiscard]] virtual Result<drop_stats> read_stats() const = 0;
   [[nodiscard]] virtual Result<std::vector<std::uint64_t>> read_reasons() const = 0;  ///< EGRESS_REASONS entries
 };

@@ -15,12 +15,23 @@ namespace {
 /// Ids from here on are free for listing rules of `drop_configs` whose own id is taken.
 constexpr std::uint32_t ids_end = 0x80000000u;
 
+/// Of more rules than these in one change the datapath makes the counters, each with the first packet that it
+/// counts: a system call and a place on every CPU for each would be most of the cost.
+constexpr std::size_t counters_made_ahead = 4096;
+
+/// Rules between two reports of progress.
+constexpr std::size_t progress_step = 4096;
+
 /// How often a change is written when a sweep took over from a process that stood still.
 constexpr int write_attempts = 3;
 
 std::set<SetName> places_of(const Change& change) {
   std::set<SetName> places;
-  for (const NewRule& rule : change.added) places.insert(rule.place);
+  const SetName* last = nullptr;  // mostly it is the same again
+  for (const NewRule& rule : change.added) {
+    if (last == nullptr || rule.place != *last) places.insert(rule.place);
+    last = &rule.place;
+  }
   return places;
 }
 
@@ -54,34 +65,29 @@ Error no_room_in_index() {
                0};
 }
 
-Result<void> check_room(Tables& tables, std::size_t wanted) {
-  const auto rules = tables.rules();
-  const auto used = static_cast<std::size_t>(
-      std::count_if(rules.begin(), rules.end(), [](const egress_rule& rule) { return rule.id != 0; }));
-  if (wanted <= rules.size() - used) return {};
+Error rule_table_full(Tables& tables, std::size_t wanted) {
+  const auto used = rules_where(tables, [](const egress_rule&) { return true; }).size();
   return Error{ErrorKind::Failed,
                "",
                std::to_string(wanted) + (wanted == 1 ? " rule" : " rules"),
-               "rule table full (" + std::to_string(used) + "/" + std::to_string(rules.size()) + ")",
+               "rule table full (" + std::to_string(used) + "/" + std::to_string(tables.rules().size()) + ")",
                "remove rules, or unload, then load with a larger table: egress load --max-rules N",
                0};
 }
 
+/// Ids that other tools use.
+Result<std::unordered_set<std::uint32_t>> door_ids(Tables& tables) {
+  auto entries = tables.drop_configs().entries();
+  if (!entries) return std::move(entries).error();
+  std::unordered_set<std::uint32_t> ids;
+  for (const auto& [id, config] : *entries) ids.insert(id);
+  return ids;
+}
+
 }  // namespace
 
-Result<std::map<Destination, egress_rule>> Transaction::rules_of(const SetName& name) {
-  std::map<Destination, egress_rule> found;
-  auto set = sets_.find(name);
-  if (!set) return std::move(set).error();
-  if (!*set) return found;
-  const std::uint32_t epoch = tables_.control().epoch;
-  for (const egress_rule& rule : tables_.rules()) {
-    if (rule.id == 0 || rule.set != **set || !visible(rule, epoch)) continue;
-    auto decoded = decode_rule(rule);
-    if (!decoded) return std::move(decoded).error();
-    found.emplace(decoded->destination, rule);
-  }
-  return found;
+const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& destination) {
+  return find_rule(tables_, set, destination, tables_.control().epoch);
 }
 
 Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std::function<void()>& last) {
@@ -122,36 +128,33 @@ Result<void> Transaction::check(const Change& change) {
   for (const SetName& place : places_of(change)) {
     if (auto done = check_subject(world_, place.subject); !done) return done;
   }
-  if (auto done = check_room(tables_, change.added.size()); !done) return done;
+  if (auto done = check_room(change.added.size()); !done) return done;
   return check_sets(change);
+}
+
+/// Free places are looked for where the next ids lead: few rules find room after few looks.
+Result<void> Transaction::check_room(std::size_t wanted) {
+  const std::size_t size = tables_.rules().size();
+  const std::uint32_t first = tables_.control().next_id;
+  std::size_t room = 0;
+  for (std::uint32_t i = 0; i < size && room < wanted; ++i) room += slot_of(tables_, first + i).id == 0;
+  return room >= wanted ? Result<void>() : rule_table_full(tables_, wanted);
 }
 
 /// Rules that go still stand beside those that come until the flip, so both count.
 Result<void> Transaction::check_sets(const Change& change) {
   std::map<SetName, std::vector<egress_rule>> rules;
+  auto last = rules.end();
   for (const NewRule& rule : change.added) {
-    rules[rule.place].push_back(encode_rule(rule.spec, {RuleId{1}, 0, 0, now_}));
+    if (last == rules.end() || last->first != rule.place) last = rules.try_emplace(rule.place).first;
+    last->second.push_back(encode_rule(rule.spec, {RuleId{1}, 0, 0, now_}));
   }
-  std::map<std::uint32_t, std::vector<egress_rule>*> present;
   std::vector<SetName> fresh;
-  for (auto& [name, of_set] : rules) {
+  for (auto& [name, added] : rules) {
     auto set = sets_.find(name);
     if (!set) return std::move(set).error();
-    if (*set) {
-      present[**set] = &of_set;
-    } else {
-      fresh.push_back(name);
-    }
-  }
-  for (const egress_rule& rule : tables_.rules()) {
-    if (rule.id == 0) continue;
-    if (const auto found = present.find(rule.set); found != present.end()) {
-      found->second->push_back(rule);
-      found->second->back().set = 0;
-    }
-  }
-  for (const auto& [name, of_set] : rules) {
-    if (auto done = check_steps(of_set); !done) {
+    if (!*set) fresh.push_back(name);
+    if (auto done = check_set(set->value_or(0), std::move(added)); !done) {
       done.error().object = format(name.subject);
       return done;
     }
@@ -159,20 +162,42 @@ Result<void> Transaction::check_sets(const Change& change) {
   return fresh.empty() ? Result<void>() : sets_.check_depth(fresh);
 }
 
+/// set: 0 = none yet.
+Result<void> Transaction::check_set(std::uint32_t set, std::vector<egress_rule> added) {
+  SetSummary summary;
+  for (const egress_rule& rule : added) {
+    if (auto done = summary.include(rule); !done) return done;
+  }
+  const bool present = set != 0 && set < tables_.sets().size();
+  for (std::uint32_t list = 0; list < EGRESS_LISTS && present; ++list) {
+    for (const egress_shape& shape : read_list(tables_, tables_.sets()[set].lists[list])) {
+      summary.include_shape(static_cast<egress_list>(list), shape);
+    }
+  }
+  // The rules of a large set are not looked at one by one if that can say nothing.
+  if (has_simple_shapes(summary) && summary.refusing.empty()) return {};
+  for (const egress_rule& rule : tables_.rules()) {
+    if (!present || rule.id == 0 || rule.set != set) continue;
+    added.push_back(rule);
+    added.back().set = 0;
+  }
+  return check_steps(added);
+}
+
 Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
   std::vector<std::uint32_t> ids;
-  std::unordered_set<std::uint32_t> slots;
-  const auto size = static_cast<std::uint32_t>(tables_.rules().size());
+  if (count == 0) return ids;
+  auto taken = door_ids(tables_);
+  if (!taken) return std::move(taken).error();
+  const std::size_t size = tables_.rules().size();
+  std::vector<bool> chosen(size);
   for (std::uint32_t id = std::max(tables_.control().next_id, 1u); ids.size() < count; ++id) {
     if (id >= ids_end) {
       return Error{ErrorKind::Failed, "", "rule ids", "all were given out", "unload, then load", 0};
     }
-    if (slot_of(tables_, id).id != 0 || slots.contains(id % size)) continue;
-    auto taken = tables_.drop_configs().get(id);
-    if (!taken) return std::move(taken).error();
-    if (*taken) continue;
+    if (slot_of(tables_, id).id != 0 || chosen[id % size] || taken->contains(id)) continue;
     ids.push_back(id);
-    slots.insert(id % size);
+    chosen[id % size] = true;
   }
   return ids;
 }
@@ -182,25 +207,30 @@ Result<void> Transaction::write(const Change& change) {
   if (auto done = maintenance_.renew(); !done) return done;
   maintenance_.start_afresh();
   tables_.store(control.pending, following(control.epoch));
+  if (change.trial_deadline) tables_.store(control.on_trial, 1u);
   if (!ids_.empty()) tables_.store(control.next_id, ids_.back() + 1);
+  const std::set<SetName> places = places_of(change);
   std::set<Subject> subjects;
-  for (const NewRule& rule : change.added) subjects.insert(rule.place.subject);
+  for (const SetName& place : places) subjects.insert(place.subject);
   if (auto done = names_.ensure(std::vector(subjects.begin(), subjects.end())); !done) return done;
   std::map<SetName, std::uint32_t> set_of;
-  for (const SetName& place : places_of(change)) {
+  for (const SetName& place : places) {
     auto set = sets_.ensure(place);
     if (!set) return std::move(set).error();
     set_of[place] = *set;
   }
   records_.clear();
+  records_.reserve(change.added.size());
+  auto place = set_of.begin();
   for (std::size_t i = 0; i < change.added.size(); ++i) {
     const NewRule& rule = change.added[i];
-    records_.push_back(encode_rule(rule.spec, {RuleId{ids_[i]}, set_of[rule.place], control.pending, now_}));
+    if (place->first != rule.place) place = set_of.find(rule.place);
+    records_.push_back(encode_rule(rule.spec, {RuleId{ids_[i]}, place->second, control.pending, now_}));
     if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
   }
   if (auto done = write_heads(); !done) return done;
   if (auto done = write_rules(change); !done) return done;
-  if (auto done = link_rules(tables_, maintenance_, ids_); !done) return done;
+  if (auto done = link(change); !done) return done;
   mark_removed(change);
   return maintenance_.renew();
 }
@@ -209,9 +239,14 @@ Result<void> Transaction::write(const Change& change) {
 Result<void> Transaction::write_heads() {
   std::map<std::uint32_t, SetSummary> summaries;
   for (const egress_rule& record : records_) {
+    if (auto done = maintenance_.beat(); !done) return done;
     if (auto done = summaries[record.set].include(record); !done) return done;
   }
-  RunSpace space(tables_);
+  std::optional<RunSpace> space;  // to make it looks at every set
+  const auto write = [&](egress_run& run, std::span<const egress_shape> shapes) {
+    if (!space) space.emplace(tables_);
+    return write_list(tables_, *space, run, shapes);
+  };
   replaced_runs_ = false;
   for (auto& [index, summary] : summaries) {
     egress_set& set = tables_.sets()[index];
@@ -220,7 +255,7 @@ Result<void> Transaction::write_heads() {
       for (const egress_shape& shape : present) summary.include_shape(static_cast<egress_list>(list), shape);
       if (same_shapes(present, summary.lists[list])) continue;
       replaced_runs_ |= !present.empty();
-      if (!write_list(tables_, space, set.lists[list], summary.lists[list])) return no_room_in_index();
+      if (!write(set.lists[list], summary.lists[list])) return no_room_in_index();
     }
     const auto refusing = read_list(tables_, set.refusing);
     for (const egress_shape& rule : refusing) {
@@ -228,7 +263,7 @@ Result<void> Transaction::write_heads() {
     }
     if (!same_shapes(refusing, summary.refusing)) {
       replaced_runs_ |= !refusing.empty();
-      if (!write_list(tables_, space, set.refusing, summary.refusing)) return no_room_in_index();
+      if (!write(set.refusing, summary.refusing)) return no_room_in_index();
     }
     if (summary.audit) tables_.store(set.flags, set.flags | EGRESS_SET_AUDIT);
     raise_decides_until(index, summary.decides_until);
@@ -240,12 +275,25 @@ Result<void> Transaction::write_heads() {
 Result<void> Transaction::write_rules(const Change& change) {
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (auto done = maintenance_.beat(); !done) return done;
+    if (change.progress && i % progress_step == 0) change.progress(i, 2 * records_.size());
     store_rule(tables_, records_[i]);
     enter_into_sieve(tables_, records_[i]);
-    if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
+    if (records_.size() <= counters_made_ahead) {
+      if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
+    }
     const std::string& reason = change.added[i].spec.reason;
     if (reason.empty()) continue;
     if (auto done = tables_.reasons().put(ids_[i], make_text(reason)); !done) return done;
+  }
+  return {};
+}
+
+Result<void> Transaction::link(const Change& change) {
+  const std::span<const std::uint32_t> ids(ids_);
+  for (std::size_t i = 0; i < ids.size(); i += progress_step) {
+    if (change.progress) change.progress(ids.size() + i, 2 * ids.size());
+    const auto part = ids.subspan(i, std::min(progress_step, ids.size() - i));
+    if (auto done = link_rules(tables_, maintenance_, part); !done) return done;
   }
   return {};
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "egress/filter.hpp"
 #include "engine/clean.hpp"
 #include "engine/sets.hpp"
 #include "engine/tables.hpp"
@@ -29,6 +30,7 @@ struct Change {
   std::vector<std::uint32_t> removed;  ///< ids of rules that are visible
   /// With it the change is on trial: from this moment of the boot clock on the former rules are in force.
   std::optional<std::uint64_t> trial_deadline;
+  Progress progress = {};
 };
 
 /// One writer at work. Precondition: the caller holds the lock of writers as long as this lives.
@@ -44,8 +46,10 @@ class Transaction {
   [[nodiscard]] BootTime now() const { return now_; }
   [[nodiscard]] std::uint64_t now_ns() const { return static_cast<std::uint64_t>(now_.since_boot.count()); }
 
-  /// The rules of a set that are in force or on trial, by destination.
-  [[nodiscard]] Result<std::map<Destination, egress_rule>> rules_of(const SetName& name);
+  /// The set of this name; nullopt if there is none.
+  [[nodiscard]] Result<std::optional<std::uint32_t>> set_of(const SetName& name) { return sets_.find(name); }
+  /// The rule of a set that is in force or on trial for this destination; null if there is none.
+  [[nodiscard]] const egress_rule* rule_for(std::uint32_t set, const Destination& destination);
 
   /// Whether a trial waits for its confirmation, and of which policy.
   [[nodiscard]] bool trial_is_open();
@@ -71,10 +75,13 @@ class Transaction {
   // transaction.cpp
   [[nodiscard]] Result<void> prepare(const Change& change, std::function<void()> last);
   [[nodiscard]] Result<void> check(const Change& change);
+  [[nodiscard]] Result<void> check_room(std::size_t wanted);
   [[nodiscard]] Result<void> check_sets(const Change& change);
+  [[nodiscard]] Result<void> check_set(std::uint32_t set, std::vector<egress_rule> added);
   [[nodiscard]] Result<void> write(const Change& change);
   [[nodiscard]] Result<void> write_heads();
   [[nodiscard]] Result<void> write_rules(const Change& change);
+  [[nodiscard]] Result<void> link(const Change& change);
   void mark_removed(const Change& change);
   [[nodiscard]] Result<void> finish(const Change& change);
   [[nodiscard]] Result<std::vector<std::uint32_t>> choose_ids(std::size_t count);
@@ -89,6 +96,7 @@ class Transaction {
   [[nodiscard]] Result<void> sweep();
   [[nodiscard]] Result<void> clean_up(const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
   [[nodiscard]] bool subject_is_gone(std::uint32_t set);
+  [[nodiscard]] bool any_subject_is_gone();
 
   Tables& tables_;
   World& world_;

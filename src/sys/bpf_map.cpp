@@ -63,7 +63,13 @@ Result<void> check_sizes(const MapInfo& info, std::size_t key_size, std::size_t 
 Result<RawMap> RawMap::adopt(Fd fd) {
   auto info = map_info(fd.get());
   if (!info) return std::move(info).error();
-  return RawMap(std::move(fd), *std::move(info));
+  std::size_t value_bytes = info->value_size;
+  if (info->type == BPF_MAP_TYPE_PERCPU_HASH || info->type == BPF_MAP_TYPE_PERCPU_ARRAY) {
+    auto cpus = possible_cpus();
+    if (!cpus) return std::move(cpus).error();
+    value_bytes = (value_bytes + 7) / 8 * 8 * *cpus;
+  }
+  return RawMap(std::move(fd), *std::move(info), value_bytes);
 }
 
 Error RawMap::failure(const char* operation, int code) const {
@@ -116,7 +122,7 @@ Result<void> RawMap::visit(const Visitor& visitor) const {
 
 Result<void> RawMap::visit_by_batch(const Visitor& visitor) const {
   const std::size_t key_size = info_.key_size;
-  const std::size_t value_size = info_.value_size;
+  const std::size_t value_size = value_bytes_;
   std::size_t room = std::min<std::size_t>(info_.max_entries, 4096);
   std::vector<std::byte> keys, values;
   // The cursor is a bucket number for hashes and a key for the other types.
@@ -148,7 +154,7 @@ Result<void> RawMap::visit_by_key(const Visitor& visitor) const {
   const std::uint64_t limit = 16ull * info_.max_entries + 1024;
   std::unordered_set<std::string> seen;
   std::string key(info_.key_size, '\0'), next(info_.key_size, '\0');
-  std::vector<std::byte> value(info_.value_size);
+  std::vector<std::byte> value(value_bytes_);
   const auto bytes = [](const std::string& text) { return reinterpret_cast<const std::byte*>(text.data()); };
   for (std::uint64_t step = 0; step < limit; ++step) {
     const void* from = step == 0 ? nullptr : key.data();

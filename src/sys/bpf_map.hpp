@@ -54,7 +54,7 @@ class RawMap {
   /// A key that is not there is no error.
   [[nodiscard]] Result<void> erase(const void* key) const;
 
-  /// Visits every entry once, in no order. Not for per-CPU maps.
+  /// Visits every entry once, in no order. Values are as get() reads them.
   using Visitor = std::function<void(const std::byte* key, const std::byte* value)>;
   [[nodiscard]] Result<void> visit(const Visitor& visitor) const;
   /// The two ways of visit: a bucket at a time (Linux 5.6), and key by key, for what has no batch.
@@ -62,11 +62,13 @@ class RawMap {
   [[nodiscard]] Result<void> visit_by_key(const Visitor& visitor) const;
 
  private:
-  RawMap(Fd fd, MapInfo info) : fd_(std::move(fd)), info_(std::move(info)) {}
+  RawMap(Fd fd, MapInfo info, std::size_t value_bytes)
+      : fd_(std::move(fd)), info_(std::move(info)), value_bytes_(value_bytes) {}
   [[nodiscard]] Error failure(const char* operation, int code) const;
 
   Fd fd_;
   MapInfo info_;
+  std::size_t value_bytes_;  ///< of all CPUs, for per-CPU maps
 };
 
 /// A hash map of the kernel as a Table. Threads may share it: each call is a system call.
@@ -105,6 +107,8 @@ class PerCpuMap {
 
   /// Every counter summed over all CPUs; nullopt if there is no such key.
   [[nodiscard]] Result<std::optional<V>> sum(const K& key) const;
+  /// Those of every key, in no order.
+  [[nodiscard]] Result<std::vector<std::pair<K, V>>> sums() const;
   /// Enters zeroes under `key`; leaves what is there already alone.
   [[nodiscard]] Result<void> create(const K& key);
   /// A key that is not there is no error.
@@ -113,6 +117,7 @@ class PerCpuMap {
  private:
   PerCpuMap(RawMap map, std::size_t cpus) : map_(std::move(map)), cpus_(cpus) {}
   static constexpr std::size_t words = sizeof(V) / sizeof(std::uint64_t);
+  [[nodiscard]] V added_up(const std::uint64_t* values) const;
 
   RawMap map_;
   std::size_t cpus_;
@@ -215,11 +220,30 @@ Result<std::optional<V>> PerCpuMap<K, V>::sum(const K& key) const {
   auto found = map_.get(&key, values.data());
   if (!found) return std::move(found).error();
   if (!*found) return std::optional<V>();
+  return std::optional<V>(added_up(values.data()));
+}
+
+template <typename K, typename V>
+Result<std::vector<std::pair<K, V>>> PerCpuMap<K, V>::sums() const {
+  std::vector<std::pair<K, V>> all;
+  std::vector<std::uint64_t> values(words * cpus_);
+  auto done = map_.visit([&](const std::byte* key, const std::byte* value) {
+    auto& entry = all.emplace_back();
+    std::memcpy(&entry.first, key, sizeof(K));
+    std::memcpy(values.data(), value, values.size() * sizeof(std::uint64_t));
+    entry.second = added_up(values.data());
+  });
+  if (!done) return std::move(done).error();
+  return all;
+}
+
+template <typename K, typename V>
+V PerCpuMap<K, V>::added_up(const std::uint64_t* values) const {
   std::uint64_t total[words] = {};
-  for (std::size_t i = 0; i < values.size(); ++i) total[i % words] += values[i];
+  for (std::size_t i = 0; i < words * cpus_; ++i) total[i % words] += values[i];
   V result;
   std::memcpy(&result, total, sizeof(V));
-  return std::optional<V>(result);
+  return result;
 }
 
 template <typename K, typename V>

@@ -14,6 +14,8 @@
 namespace egress {
 namespace {
 
+constexpr std::uint32_t most_subjects = 65536;
+
 template <typename V>
 Result<V> read_single(int map_fd, const char* name) {
   Result<MapInfo> info = map_info(map_fd);
@@ -38,19 +40,25 @@ Result<void> write_single(int map_fd, const char* name, const V& value) {
 
 }  // namespace
 
+std::uint32_t heads_mask(std::uint32_t max_rules) {
+  return std::bit_ceil(std::max<std::uint32_t>(max_rules, EGRESS_HEADS_LEAST)) - 1;
+}
+
 std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules) {
   const std::uint32_t n = max_rules;
-  if (map == "rules" || map == "drop_configs" || map == "cgroup_rules") return n;
-  if (map == "policy_names" || map == "reasons") return n;
-  if (map == "sets" || map == "anchors" || map == "anchor_names") return n + 1;
-  // A rule stands under up to four keys: plain and mark, for each family.
-  if (map == "members") return 4 * n + 1024;
-  if (map == "shapes") return std::max(4 * n + 1024, 4096u);
+  // Subjects and policies are fewer than rules, and each place costs memory whether it is used or not.
+  const std::uint32_t subjects = std::min(n, most_subjects);
+  if (map == "rules" || map == "reasons") return n;
+  // The sweep goes through all places of drop_configs four times a second.
+  if (map == "drop_configs" || map == "cgroup_rules" || map == "policy_names") return subjects;
+  if (map == "sets" || map == "anchors" || map == "anchor_names") return subjects + 1;
+  if (map == "shapes") return std::max(4 * subjects + 1024, 4096u);
+  if (map == "heads") return (heads_mask(n) + 1 + (heads_mask(n) + 1) / 4) / 2;
   // A power of two: the datapath cuts a hash to it by a mask.
   if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_RULES_PER_WORD, 64u));
-  if (map == "counters") return 2 * n;
-  if (map == "names") return 4 * n;
-  if (map == "bindings") return std::max(n, 65536u);
+  if (map == "counters") return n + subjects;
+  if (map == "names") return 4 * subjects;
+  if (map == "bindings") return most_subjects;
   return std::nullopt;
 }
 

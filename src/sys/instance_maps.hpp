@@ -24,6 +24,9 @@ using MapFds = std::map<std::string, Fd>;
 /// Entries that a map of the contract has for `max_rules`; nullopt = as the object says.
 [[nodiscard]] std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules);
 
+/// Places of the plain part of `heads` minus one.
+[[nodiscard]] std::uint32_t heads_mask(std::uint32_t max_rules);
+
 /// A descriptor of a map by its kernel id. NotFound if there is none (any more). Needs CAP_SYS_ADMIN.
 [[nodiscard]] Result<Fd> open_map_id(std::uint32_t id);
 

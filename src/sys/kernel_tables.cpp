@@ -31,9 +31,9 @@ constexpr std::array<MapLayout, 19> layouts{{
     shared_array<egress_rule>("rules"),
     shared_array<egress_set>("sets"),
     shared_array<egress_shape>("shapes"),
+    shared_array<egress_heads>("heads"),
     shared_array<__u64>("sieve"),
     shared_array<egress_anchor>("anchors"),
-    hash<egress_member_key, egress_member>("members"),
     hash<u32, egress_anchor_name>("anchor_names"),
     hash<egress_name_key, egress_name>("names"),
     hash<u64, egress_binding>("bindings"),
@@ -143,9 +143,9 @@ struct KernelTables::Maps {
   MappedArray<egress_rule> rules;
   MappedArray<egress_set> sets;
   MappedArray<egress_shape> shapes;
+  MappedArray<egress_heads> heads;
   MappedArray<__u64> sieve;
   MappedArray<egress_anchor> anchors;
-  HashMap<egress_member_key, egress_member> members;
   HashMap<u32, egress_anchor_name> anchor_names;
   HashMap<egress_name_key, egress_name> names;
   HashMap<u64, egress_binding> bindings;
@@ -159,6 +159,10 @@ struct KernelTables::Maps {
 };
 
 namespace {
+
+Counts counts_of(const egress_counter& counter) {
+  return {.packets = counter.packets, .bytes = counter.bytes, .denied = counter.denied};
+}
 
 /// Makes the owners one after another and keeps the first failure; after it, nothing more is tried.
 class Opener {
@@ -228,9 +232,9 @@ Result<std::unique_ptr<KernelTables>> KernelTables::adopt(std::map<std::string, 
   auto rules = from.mapped<egress_rule>("rules");
   auto sets = from.mapped<egress_set>("sets");
   auto shapes = from.mapped<egress_shape>("shapes");
+  auto heads = from.mapped<egress_heads>("heads");
   auto sieve = from.mapped<__u64>("sieve");
   auto anchors = from.mapped<egress_anchor>("anchors");
-  auto members = from.map<HashMap<egress_member_key, egress_member>>("members");
   auto anchor_names = from.map<HashMap<u32, egress_anchor_name>>("anchor_names");
   auto names = from.map<HashMap<egress_name_key, egress_name>>("names");
   auto bindings = from.map<HashMap<u64, egress_binding>>("bindings");
@@ -245,7 +249,7 @@ Result<std::unique_ptr<KernelTables>> KernelTables::adopt(std::map<std::string, 
 
   return std::unique_ptr<KernelTables>(new KernelTables(std::unique_ptr<Maps>(
       new Maps{std::move(fds), *meta, *std::move(control), *std::move(rules), *std::move(sets), *std::move(shapes),
-               *std::move(sieve), *std::move(anchors), *std::move(members), *std::move(anchor_names), *std::move(names),
+               *std::move(heads), *std::move(sieve), *std::move(anchors), *std::move(anchor_names), *std::move(names),
                *std::move(bindings), *std::move(policy_names), *std::move(reasons), *std::move(drop_configs),
                *std::move(cgroup_rules), *std::move(counters), *std::move(stats), *std::move(reason_counts)})));
 }
@@ -261,9 +265,9 @@ egress_control& KernelTables::control() { return maps_->control.span()[0]; }
 std::span<egress_rule> KernelTables::rules() { return maps_->rules.span(); }
 std::span<egress_set> KernelTables::sets() { return maps_->sets.span(); }
 std::span<egress_shape> KernelTables::shapes() { return maps_->shapes.span(); }
+std::span<egress_heads> KernelTables::heads() { return maps_->heads.span(); }
 std::span<__u64> KernelTables::sieve() { return maps_->sieve.span(); }
 std::span<egress_anchor> KernelTables::anchors() { return maps_->anchors.span(); }
-Table<egress_member_key, egress_member>& KernelTables::members() { return maps_->members; }
 Table<u32, egress_anchor_name>& KernelTables::anchor_names() { return maps_->anchor_names; }
 Table<egress_name_key, egress_name>& KernelTables::names() { return maps_->names; }
 Table<u64, egress_binding>& KernelTables::bindings() { return maps_->bindings; }
@@ -278,8 +282,15 @@ Result<void> KernelTables::erase_counter(u64 key) { return maps_->counters.erase
 Result<Counts> KernelTables::read_counter(u64 key) const {
   auto counter = maps_->counters.sum(key);
   if (!counter) return std::move(counter).error();
-  const auto sum = counter->value_or(egress_counter{});
-  return Counts{.packets = sum.packets, .bytes = sum.bytes, .denied = sum.denied};
+  return counts_of(counter->value_or(egress_counter{}));
+}
+
+Result<std::vector<std::pair<u64, Counts>>> KernelTables::read_counters() const {
+  auto counters = maps_->counters.sums();
+  if (!counters) return std::move(counters).error();
+  std::vector<std::pair<u64, Counts>> all;
+  for (const auto& [key, counter] : *counters) all.emplace_back(key, counts_of(counter));
+  return all;
 }
 
 Result<drop_stats> KernelTables::read_stats() const {

@@ -55,9 +55,9 @@ class KernelTables final : public Tables {
   [[nodiscard]] std::span<egress_rule> rules() override;
   [[nodiscard]] std::span<egress_set> sets() override;
   [[nodiscard]] std::span<egress_shape> shapes() override;
+  [[nodiscard]] std::span<egress_heads> heads() override;
   [[nodiscard]] std::span<__u64> sieve() override;
   [[nodiscard]] std::span<egress_anchor> anchors() override;
-  [[nodiscard]] Table<egress_member_key, egress_member>& members() override;
   [[nodiscard]] Table<std::uint32_t, egress_anchor_name>& anchor_names() override;
   [[nodiscard]] Table<egress_name_key, egress_name>& names() override;
   [[nodiscard]] Table<std::uint64_t, egress_binding>& bindings() override;
@@ -68,6 +68,7 @@ class KernelTables final : public Tables {
   [[nodiscard]] Result<void> create_counter(std::uint64_t key) override;
   [[nodiscard]] Result<void> erase_counter(std::uint64_t key) override;
   [[nodiscard]] Result<Counts> read_counter(std::uint64_t key) const override;
+  [[nodiscard]] Result<std::vector<std::pair<std::uint64_t, Counts>>> read_counters() const override;
   [[nodiscard]] Result<drop_stats> read_stats() const override;
   [[nodiscard]] Result<std::vector<std::uint64_t>> read_reasons() const override;
 

@@ -133,6 +133,7 @@ class ObjectLoading {
     skeleton->rodata->root_id = settings_.root_id;
     skeleton->rodata->root_level = settings_.root_level;
     skeleton->rodata->rules_size = settings_.max_rules;
+    skeleton->rodata->heads_mask = heads_mask(settings_.max_rules);
     skeleton->rodata->sieve_mask = *entries_for("sieve", settings_.max_rules) - 1;
     skeleton->rodata->debug = settings_.debug;
     size_maps(skeleton->obj, settings_.max_rules);

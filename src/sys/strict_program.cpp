@@ -48,6 +48,7 @@ class StrictObject {
     skeleton_->rodata->root_id = meta.root_id;
     skeleton_->rodata->root_level = meta.root_level;
     skeleton_->rodata->rules_size = meta.max_rules;
+    skeleton_->rodata->heads_mask = heads_mask(meta.max_rules);
     skeleton_->rodata->sieve_mask = *entries_for("sieve", meta.max_rules) - 1;
   }
 

@@ -123,13 +123,9 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                    AT(egress_control, swept_at),
                                                    AT(egress_control, clock),
                                                    AT(egress_control, bind_failed),
+                                                   AT(egress_control, sweeps_seen),
+                                                   AT(egress_control, on_trial),
                                                    AT(egress_control, zero)}));
-  EXPECT_EQ(offsets_of("egress_member_key"), (Offsets{{"(size)", sizeof(egress_member_key)},
-                                                      AT(egress_member_key, set_kind),
-                                                      AT(egress_member_key, port),
-                                                      AT(egress_member_key, plen),
-                                                      AT(egress_member_key, proto),
-                                                      AT(egress_member_key, addr)}));
 #undef AT
 }
 
@@ -141,7 +137,7 @@ TEST_F(Object, HasKeysAndValuesOfTheHeadersSizes) {
   expect_map("control", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_control));
   expect_map("meta", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_meta));
   expect_map("sieve", BPF_MAP_TYPE_ARRAY, 4, 8);
-  expect_map("members", BPF_MAP_TYPE_HASH, sizeof(egress_member_key), sizeof(egress_member));
+  expect_map("heads", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_heads));
   expect_map("names", BPF_MAP_TYPE_HASH, sizeof(egress_name_key), sizeof(egress_name));
   expect_map("bindings", BPF_MAP_TYPE_HASH, 8, sizeof(egress_binding));
   expect_map("devices", BPF_MAP_TYPE_HASH, 8, sizeof(egress_device));

@@ -30,6 +30,8 @@
 #include "core/evaluate.hpp"
 #include "engine/engine.hpp"
 #include "engine/explain.hpp"
+#include "engine/index.hpp"
+#include "engine/records.hpp"
 #include "sys/bpf_map.hpp"
 #include "sys/kernel_tables.hpp"
 #include "sys/kernel_world.hpp"
@@ -552,8 +554,9 @@ TEST_F(Judges, TheStrictLayerGivesTheSameVerdicts) {
   EXPECT_GT(compared, rounds * packets_of_round / 2);
 }
 
-// H8: between the look-up of a key and the read of its rule, the place may have become another rule's. No race is
-// needed: an index that stays wrong is what such a packet sees, again and again. In doubt it is dropped.
+// H8: between the look-up of a chain and the read of its rule, the place may have become another rule's. No race is
+// needed: an index that stays wrong is what such a packet sees, again and again. In doubt it is dropped. A rule of
+// another destination may stand in the same chain and judges nothing.
 TEST_F(Judges, H8ARuleThatItsKeyDoesNotLeadToJudgesNothing) {
   ASSERT_TRUE(enter(root() + "/a"));
   const Subject subject{Subject::Kind::Path, "/a", Subject::Scope::Subtree};
@@ -572,26 +575,28 @@ TEST_F(Judges, H8ARuleThatItsKeyDoesNotLeadToJudgesNothing) {
   ASSERT_EQ(kernel_says(frame), 1);
   const std::vector<std::uint64_t> keys{EGRESS_COUNTER_RULE | allowed, EGRESS_COUNTER_RULE | audited};
   ASSERT_EQ(read_tally(keys).counters[keys[0]].packets, 1u);
-  const auto members = tables_->members().entries();
-  ASSERT_TRUE(members);
-  const auto entry = std::ranges::find_if(*members, [&](const auto& one) { return one.second.head == allowed; });
-  ASSERT_NE(entry, members->end());
+  const egress_rule rule = slot_of(*tables_, allowed), other = slot_of(*tables_, audited);
   const auto places = static_cast<std::uint32_t>(tables_->rules().size());
-  std::uint64_t dropped = 0;
-  for (const std::uint32_t wrong : {audited, allowed + places}) {  // of another key; formerly in the same place
-    SCOPED_TRACE(wrong);
-    egress_member member = entry->second;
-    member.head = wrong;
-    ASSERT_TRUE(tables_->members().put(entry->first, member));
-    EXPECT_EQ(kernel_says(frame), 0);
-    Tally tally = read_tally(keys);
-    EXPECT_EQ(tally.totals.packets_dropped, ++dropped);
-    EXPECT_EQ(tally.counters[keys[0]].packets, 1u);
-    EXPECT_EQ(tally.counters[keys[1]].packets, 0u);
+  __u32& head = chain_head(*tables_, rule, EGRESS_CHAIN_PLAIN);
+  ASSERT_EQ(head, allowed);
+  const auto expect_counts = [&](const Tally& tally, std::uint64_t dropped) {
+    EXPECT_EQ(tally.totals.packets_dropped, dropped);
+    EXPECT_EQ(tally.counters.at(keys[0]).packets, 1u);
+    EXPECT_EQ(tally.counters.at(keys[1]).packets, 0u);
     EXPECT_EQ((*tables_->read_reasons())[EGRESS_REASON_LIMIT], dropped);
-  }
-  ASSERT_TRUE(tables_->members().put(entry->first, entry->second));
+  };
+  head = allowed + places;  // formerly in the same place
+  EXPECT_EQ(kernel_says(frame), 0);
+  expect_counts(read_tally(keys), 1);
+  head = audited;
   EXPECT_EQ(kernel_says(frame), 1);
+  expect_counts(read_tally(keys), 1);
+  slot_of(*tables_, audited).next[EGRESS_CHAIN_PLAIN] = allowed;
+  EXPECT_EQ(kernel_says(frame), 1);
+  EXPECT_EQ(read_tally(keys).counters[keys[0]].packets, 2u) << "behind a rule of another destination";
+  EXPECT_EQ(read_tally(keys).counters[keys[1]].packets, 0u);
+  slot_of(*tables_, audited).next[EGRESS_CHAIN_PLAIN] = other.next[EGRESS_CHAIN_PLAIN];
+  head = allowed;
 }
 
 }  // namespace

@@ -126,11 +126,11 @@ TEST_F(KernelTablesTest, RefusesAMapOfAnotherTypeOrSize) {
       {[](MapLayout& map) {
          if (map.name == "rules") map.value_size += 8;
        },
-       "value size 80 instead of 72"},
+       "value size 72 instead of 64"},
       {[](MapLayout& map) {
-         if (map.name == "members") map.key_size += 4;
+         if (map.name == "names") map.key_size += 4;
        },
-       "key size 28 instead of 24"},
+       "key size 264 instead of 260"},
       {[](MapLayout& map) {
          if (map.name == "reasons") map.type = BPF_MAP_TYPE_LRU_HASH;
        },

@@ -36,12 +36,14 @@ void check_records(const Destination& destination, std::string_view input) {
   RuleSpec spec;
   spec.destination = destination;
   const RulePlace place{.id = RuleId{1}, .set = 1, .born = 1, .created_at = {std::chrono::seconds(5)}};
-  const auto rule = decode_rule(encode_rule(spec, place));
+  const egress_rule record = encode_rule(spec, place);
+  const auto rule = decode_rule(record);
   require(rule.ok() && spec_of(*rule) == spec, "a record holds the rule", input);
   for (const Family family : families(destination)) {
-    const egress_member_key key = member_key(1, destination, family);
-    const bool v6 = (key.set_kind & EGRESS_KIND_V6) != 0;
-    require(v6 == (family == Family::V6) && key.plen <= (v6 ? 128 : 32), "a key is of its family", input);
+    const egress_shape shape = shape_of(record, family, EGRESS_CHAIN_PLAIN);
+    const bool v6 = (shape.kind & EGRESS_KIND_V6) != 0;
+    require(v6 == (family == Family::V6) && shape.plen <= (v6 ? 128 : 32), "a shape is of its family", input);
+    require(applies_to(record, family), "a rule applies to the families of its destination", input);
   }
 }
 

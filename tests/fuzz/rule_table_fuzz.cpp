@@ -95,6 +95,7 @@ void change(Instance& instance, Input input) {
   input.change(instance.tables.sets());
   input.change(instance.tables.anchors());
   input.change(instance.tables.shapes());
+  input.change(instance.tables.heads());
   // Of a sweep that never ends every writer says so, after a second: nothing to learn, and slow.
   if (control.maintenance != EGRESS_MAINTENANCE_LIBRARY) control.maintenance = EGRESS_MAINTENANCE_FREE;
 }

@@ -254,5 +254,45 @@ TEST_F(Command, HelpAndVersionSucceedOnStandardOutput) {
   }
 }
 
+TEST_F(Command, DestinationsOfAFileBecomeRulesOrNothingDoes) {
+  const Actor actor = lab().actor("/a");
+  const Outcome bad = lab().egress("drop cgroup /a to -f -", "203.0.113.7\n\n203.0.113.8/33\n");
+  EXPECT_EQ(bad.status, 2) << bad.text();
+  EXPECT_NE(bad.err.find("<stdin>:3:1"), std::string::npos) << bad.err;
+  EXPECT_NE(lab().egress("drop cgroup /a to 203.0.113.9 -f -", "203.0.113.9\n").status, 0) << "given twice";
+  EXPECT_NE(lab().egress("drop cgroup /a to -f -", "# nothing\n").status, 0);
+  EXPECT_EQ(lab().list().size(), 0U);
+  const Outcome good = lab().egress("drop cgroup /a to 203.0.113.9 -f - for 1h -o json",
+                                    "# two\n203.0.113.7:53/udp\n  203.0.113.8 # b\n");
+  EXPECT_EQ(good.status, 0) << good.text();
+  EXPECT_EQ(good.json()["ids"].size(), 3U);
+  for (const Endpoint& to : {Endpoint{"203.0.113.7", 53}, Endpoint{"203.0.113.8", 9}, Endpoint{"203.0.113.9", 9}}) {
+    EXPECT_EQ(actor.try_udp(to), EPERM);
+  }
+  EXPECT_EQ(actor.try_udp({"203.0.113.7", 54}), 0);
+  EXPECT_NE(lab().egress("drop cgroup /a to -f -", "203.0.113.8\n").err.find("rule exists"), std::string::npos);
+}
+
+// Rules of a long list have no counter until a packet meets one.
+TEST_F(Command, EachRuleOfALongListCountsItsPackets) {
+  const Actor actor = lab().actor("/a");
+  std::string list;
+  for (int i = 0; i < 5000; ++i) list += "10.1." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "\n";
+  const Outcome outcome = lab().egress("drop cgroup /a to -f - -o json", list + "203.0.113.7\n");
+  ASSERT_EQ(outcome.status, 0) << outcome.text();
+  const std::uint32_t id = outcome.json()["ids"].back();
+  const PinnedMap counters(lab().pin_dir() + "/counters");
+  EXPECT_EQ(counters.size(), 0U);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(actor.try_udp({"203.0.113.7", 53}), EPERM);
+  EXPECT_EQ(counters.size(), 1U);
+  EXPECT_EQ(listed(id)["packets"], 3);
+  EXPECT_EQ(lab().list().size(), 5001U);
+  const Outcome shown = lab().egress("show " + std::to_string(id) + " -o json");
+  EXPECT_EQ(shown.json()["packets"], 3) << shown.text();
+  (void)done("rm --all");
+  EXPECT_EQ(counters.size(), 0U);
+  EXPECT_EQ(count_chains(lab().pin_dir()), 0U);
+}
+
 }  // namespace
 }  // namespace egress::test

@@ -301,5 +301,19 @@ TEST_F(Doctor, J10SaysThatPinsWereReplaced) {
   expect_finding("pins-replaced", "problem", "the pins of names in ");
 }
 
+TEST_F(Doctor, StatusSaysHowMuchMemoryEachMapTakes) {
+  (void)done("load");
+  const nlohmann::json said = done("status -o json").json();
+  const nlohmann::json& maps = said["memory_by_map"];
+  std::uint64_t sum = 0;
+  for (const auto& [map, bytes] : maps.items()) sum += bytes.get<std::uint64_t>();
+  EXPECT_EQ(said["memory_bytes"], sum);
+  EXPECT_GE(maps.value("rules", 0), said["rules"]["capacity"].get<std::uint64_t>() * sizeof(egress_rule));
+  const std::string text = done("status").out;
+  EXPECT_NE(text.find("memory       " + std::to_string(sum / 1024) + " KiB\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  rules "), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  other maps "), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace egress::test

@@ -64,7 +64,7 @@ class Lifetimes : public NetTest {
   /// Nothing of these rules is left in any map, nor of others.
   [[nodiscard]] bool all_gone(const std::vector<std::uint32_t>& ids) const {
     return std::all_of(ids.begin(), ids.end(), [this](std::uint32_t id) { return is_gone(id); }) &&
-           PinnedMap(lab().pin_dir() + "/members").size() == 0 && PinnedMap(lab().pin_dir() + "/counters").size() == 0;
+           count_chains(lab().pin_dir()) == 0 && PinnedMap(lab().pin_dir() + "/counters").size() == 0;
   }
 };
 

@@ -100,13 +100,13 @@ class FakeTables final : public Tables {
   std::span<egress_rule> rules() override { return rules_; }
   std::span<egress_set> sets() override { return sets_; }
   std::span<egress_shape> shapes() override { return shapes_; }
+  std::span<egress_heads> heads() override { return heads_; }
   std::span<__u64> sieve() override { return sieve_; }
   std::span<egress_anchor> anchors() override { return anchors_; }
   void store(__u32& word, __u32 value) override;
   void store(__u64& word, __u64 value) override;
   bool swap(__u32& word, __u32 from, __u32 to) override;
 
-  FakeTable<egress_member_key, egress_member>& members() override { return members_; }
   FakeTable<std::uint32_t, egress_anchor_name>& anchor_names() override { return anchor_names_; }
   FakeTable<egress_name_key, egress_name>& names() override { return names_; }
   FakeTable<std::uint64_t, egress_binding>& bindings() override { return bindings_; }
@@ -118,6 +118,9 @@ class FakeTables final : public Tables {
   Result<void> create_counter(std::uint64_t key) override;
   Result<void> erase_counter(std::uint64_t key) override;
   Result<Counts> read_counter(std::uint64_t key) const override;
+  Result<std::vector<std::pair<std::uint64_t, Counts>>> read_counters() const override {
+    return std::vector<std::pair<std::uint64_t, Counts>>(counters.begin(), counters.end());
+  }
   Result<drop_stats> read_stats() const override { return stats; }
   Result<std::vector<std::uint64_t>> read_reasons() const override {
     return std::vector<std::uint64_t>(EGRESS_REASONS, 0);
@@ -134,9 +137,9 @@ class FakeTables final : public Tables {
   std::vector<egress_rule> rules_;
   std::vector<egress_set> sets_;
   std::vector<egress_shape> shapes_;
+  std::vector<egress_heads> heads_;
   std::vector<__u64> sieve_;
   std::vector<egress_anchor> anchors_;
-  FakeTable<egress_member_key, egress_member> members_;
   FakeTable<std::uint32_t, egress_anchor_name> anchor_names_;
   FakeTable<egress_name_key, egress_name> names_;
   FakeTable<std::uint64_t, egress_binding> bindings_;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <optional>
 
+#include "core/encode.hpp"
+#include "engine/index.hpp"
 #include "engine/names.hpp"
 #include "engine/records.hpp"
 
@@ -36,12 +38,14 @@ bool fits(const Walk& walk, const egress_rule& rule, bool mark) {
   return !flow.ports_known && !allow;
 }
 
-egress_member_key key_of(const Walk& walk, std::uint32_t set, const egress_shape& shape) {
-  egress_member_key key{};
-  key.set_kind = set << 8 | shape.kind;
+egress_index_key key_of(const Walk& walk, std::uint32_t set, const egress_shape& shape) {
+  egress_index_key key{};
+  key.set = set;
   key.port = (shape.kind & EGRESS_KIND_EXACT) != 0 ? *walk.flow.port : std::uint16_t{0};
   key.plen = shape.plen;
-  key.proto = (shape.kind & EGRESS_KIND_PROTO) != 0 ? walk.flow.protocol : std::uint8_t{0};
+  if ((shape.kind & EGRESS_KIND_PROTO) != 0) {
+    key.proto = walk.flow.protocol == protocol::icmpv6 ? protocol::icmp : walk.flow.protocol;
+  }
   auto bytes = walk.flow.destination.bytes;
   for (unsigned bit = shape.plen; bit < 128; ++bit) bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
   std::memcpy(key.addr, bytes.data(), sizeof key.addr);
@@ -53,10 +57,18 @@ bool worth_a_look(const Walk& walk, const egress_shape& shape) {
   return (shape.kind & EGRESS_KIND_PROTO) == 0 || walk.flow.protocol_known;
 }
 
-bool passes_through_sieve(Tables& tables, const egress_member_key& key) {
+/// Whether a rule of a chain is of this key and shape.
+bool belongs(const egress_rule& rule, const egress_index_key& key, const egress_shape& shape) {
+  const Family family = (shape.kind & EGRESS_KIND_V6) != 0 ? Family::V6 : Family::V4;
+  const egress_chain chain = (shape.kind & EGRESS_KIND_MARK) != 0 ? EGRESS_CHAIN_MARK : EGRESS_CHAIN_PLAIN;
+  return rule.set == key.set && rule.plen == key.plen && std::memcmp(rule.addr, key.addr, sizeof key.addr) == 0 &&
+         applies_to(rule, family) && shape_of(rule, family, chain).kind == shape.kind;
+}
+
+bool passes_through_sieve(Tables& tables, const egress_index_key& key, bool v6) {
   if (key.plen == 0) return true;
   const auto pair = [&](int first) { return static_cast<__u64>(key.addr[first + 1]) << 32 | key.addr[first]; };
-  const __u64 hash = egress_sieve_hash(pair(0), pair(2), key.plen, key.set_kind & EGRESS_KIND_V6);
+  const __u64 hash = egress_sieve_hash(pair(0), pair(2), key.plen, v6 ? 1 : 0);
   const __u64 bits = egress_sieve_bits(hash);
   return (tables.sieve()[egress_sieve_word(hash) & (tables.sieve().size() - 1)] & bits) == bits;
 }
@@ -70,15 +82,13 @@ const egress_rule* decider_of(const Walk& walk, std::uint32_t index, Judgement& 
   for (std::uint32_t i = 0; i < run.count; ++i) {
     const egress_shape& shape = walk.tables.shapes()[run.first + i];
     if (!worth_a_look(walk, shape)) continue;
-    const egress_member_key key = key_of(walk, index, shape);
-    if (!passes_through_sieve(walk.tables, key)) continue;
-    const auto member = *walk.tables.members().get(key);
-    if (!member) continue;
+    const egress_index_key key = key_of(walk, index, shape);
+    if (!passes_through_sieve(walk.tables, key, walk.is_v6())) continue;
     const bool mark = (shape.kind & EGRESS_KIND_MARK) != 0;
-    const std::size_t chain = (walk.is_v6() ? EGRESS_CHAIN_V6 : EGRESS_CHAIN_V4) + (mark ? 1u : 0u);
-    for (std::uint32_t id = member->head; id != 0;) {
+    const egress_chain chain = mark ? EGRESS_CHAIN_MARK : EGRESS_CHAIN_PLAIN;
+    for (std::uint32_t id = chain_head(walk.tables, key, chain); id != 0;) {
       const egress_rule& rule = slot_of(walk.tables, id);
-      const bool counts = rule.id == id && fits(walk, rule, mark) &&
+      const bool counts = rule.id == id && belongs(rule, key, shape) && fits(walk, rule, mark) &&
                           in_force(rule, walk.epoch, walk.tables.control().trial_deadline, walk.now);
       if (counts && rule.action == EGRESS_ACTION_AUDIT) judgement.audits.push_back(RuleId{id});
       if (counts && rule.action != EGRESS_ACTION_AUDIT && decider == nullptr) decider = &rule;

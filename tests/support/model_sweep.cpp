@@ -9,31 +9,21 @@
 namespace egress::test {
 namespace {
 
-void unlink(FakeTables& tables, const egress_rule& rule, const ChainPlace& place) {
-  const auto member = *tables.members().get(place.key);
-  if (!member) return;
-  const std::uint32_t next = rule.next[place.chain];
-  if (member->head == rule.id) {
-    if (next != 0)
-      tables.members().set(place.key, {next, 0});
-    else
-      tables.members().remove(place.key);
-    return;
-  }
-  std::uint32_t at = member->head;
-  for (int step = 0; step < EGRESS_STEPS_MAX && at != 0; ++step) {
-    egress_rule& before = slot_of(tables, at);
-    if (before.id != at) return;
-    at = before.next[place.chain];
-    if (at != rule.id) continue;
-    before.next[place.chain] = next;
-    return;
+void unlink(FakeTables& tables, const egress_rule& rule, egress_chain chain) {
+  __u32* before = &chain_head(tables, rule, chain);
+  for (int step = 0; step < EGRESS_CHAIN_MAX && *before != 0; ++step) {
+    if (*before == rule.id) {
+      *before = rule.next[chain];
+      return;
+    }
+    egress_rule& at = slot_of(tables, *before);
+    if (at.id != *before) return;
+    before = &at.next[chain];
   }
 }
 
 void remove(FakeTables& tables, egress_rule& rule) {
-  const auto places = chains_of(rule);
-  for (const ChainPlace& place : *places) unlink(tables, rule, place);
+  for (const egress_chain chain : chains_of(rule)) unlink(tables, rule, chain);
   tables.counters.erase(EGRESS_COUNTER_RULE | rule.id);
   tables.reasons().remove(rule.id);
   egress_rule cleared{};
@@ -60,6 +50,7 @@ void sweep_as_the_kernel(FakeTables& tables, const FakeWorld& world) {
     }
   }
   control.next_deadline = next_deadline;
+  ++control.sweeps;
   control.maintenance = EGRESS_MAINTENANCE_FREE;
 }
 

@@ -97,6 +97,17 @@ std::uint64_t read_reason(const std::string& pin_dir, egress_reason reason) {
   return std::accumulate(of_cpus.begin(), of_cpus.end(), std::uint64_t{0});
 }
 
+std::size_t count_chains(const std::string& pin_dir) {
+  const PinnedMap heads(pin_dir + "/heads");
+  std::size_t chains = 0;
+  for (std::uint32_t key = 0; key < heads.max_entries(); ++key) {
+    for (const std::uint32_t first : heads.lookup<egress_heads>(key).value_or(egress_heads{}).first) {
+      chains += first != 0;
+    }
+  }
+  return chains;
+}
+
 std::optional<egress_rule> read_rule(const std::string& pin_dir, std::uint32_t id) {
   const PinnedMap rules(pin_dir + "/rules");
   const std::optional<egress_rule> record = rules.lookup<egress_rule>(id % rules.max_entries());

@@ -56,6 +56,9 @@ class PinnedMap {
 /// How many packets were treated specially for this reason.
 [[nodiscard]] std::uint64_t read_reason(const std::string& pin_dir, egress_reason reason);
 
+/// How many chains of rules the pinned `heads` name.
+[[nodiscard]] std::size_t count_chains(const std::string& pin_dir);
+
 /// The record of a rule of the command, from the pinned `rules`; nullopt once it is over.
 [[nodiscard]] std::optional<egress_rule> read_rule(const std::string& pin_dir, std::uint32_t id);
 

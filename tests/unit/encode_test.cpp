@@ -33,30 +33,38 @@ std::string network_bytes(std::initializer_list<int> bytes) {
 
 // ---- families, chains, lists ----
 
+constexpr std::uint32_t record_set = 0x123456;
+
+/// The record of a rule for this destination.
+egress_rule record(const std::string& to) {
+  RuleSpec spec;
+  spec.destination = destination(to);
+  return encode_rule(spec, {.id = RuleId{1}, .set = record_set, .born = 0, .created_at = {}});
+}
+
 TEST(Families, OfAnyAreBoth) {
   EXPECT_EQ(families(destination("any:53/udp")), (std::vector{Family::V4, Family::V6}));
   EXPECT_EQ(families(destination("0.0.0.0/0")), (std::vector{Family::V4}));
   EXPECT_EQ(families(destination("::/0")), (std::vector{Family::V6}));
 }
 
-TEST(Chain, DependsOnFamilyAndMark) {
-  EXPECT_EQ(chain_of(Family::V4, false), EGRESS_CHAIN_V4);
-  EXPECT_EQ(chain_of(Family::V4, true), EGRESS_CHAIN_V4_MARK);
-  EXPECT_EQ(chain_of(Family::V6, false), EGRESS_CHAIN_V6);
-  EXPECT_EQ(chain_of(Family::V6, true), EGRESS_CHAIN_V6_MARK);
+TEST(List, DependsOnFamilyAndMark) {
   EXPECT_EQ(list_of(Family::V4, false), EGRESS_LIST_V4);
   EXPECT_EQ(list_of(Family::V4, true), EGRESS_LIST_V4_MARK);
   EXPECT_EQ(list_of(Family::V6, false), EGRESS_LIST_V6);
   EXPECT_EQ(list_of(Family::V6, true), EGRESS_LIST_V6_MARK);
 }
 
-TEST(Mark, IsForDestinationsThatNameAPortOrAProtocol) {
-  EXPECT_FALSE(has_mark(destination("any")));
-  EXPECT_FALSE(has_mark(destination("10.0.0.0/8")));
-  EXPECT_TRUE(has_mark(destination("any:53")));
-  EXPECT_TRUE(has_mark(destination("any:1-2")));
-  EXPECT_TRUE(has_mark(destination("any/icmp")));
-  EXPECT_TRUE(has_mark(destination("any/0")));
+TEST(Chains, AreTwoForDestinationsThatNameAPortOrAProtocol) {
+  for (const char* text : {"any", "10.0.0.0/8"}) {
+    EXPECT_EQ(chains_of(record(text)).size(), 1u) << text;
+    EXPECT_EQ(chains_of(record(text))[0], EGRESS_CHAIN_PLAIN) << text;
+  }
+  for (const char* text : {"any:53", "any:1-2", "any/icmp", "any/0"}) {
+    ASSERT_EQ(chains_of(record(text)).size(), 2u) << text;
+    EXPECT_EQ(chains_of(record(text))[0], EGRESS_CHAIN_PLAIN) << text;
+    EXPECT_EQ(chains_of(record(text))[1], EGRESS_CHAIN_MARK) << text;
+  }
 }
 
 // ---- keys ----
@@ -72,42 +80,42 @@ struct KeyCase {
 
 std::ostream& operator<<(std::ostream& out, const KeyCase& c) { return out << c.text; }
 
-class MemberKey : public testing::TestWithParam<KeyCase> {};
+class IndexKey : public testing::TestWithParam<KeyCase> {};
 
-constexpr std::uint32_t set = 0x123456;
-
-TEST_P(MemberKey, SaysWhatTheDestinationNames) {
+TEST_P(IndexKey, SaysWhatTheDestinationNames) {
   const KeyCase& want = GetParam();
-  const egress_member_key key = member_key(set, destination(want.text), want.family);
-  EXPECT_EQ(key.set_kind, set << 8 | want.kind);
+  const egress_index_key key = index_key(record(want.text), EGRESS_CHAIN_PLAIN);
+  EXPECT_EQ(key.set, record_set);
   EXPECT_EQ(key.port, want.port);
   EXPECT_EQ(key.plen, want.plen);
   EXPECT_EQ(key.proto, want.proto);
 }
 
-TEST_P(MemberKey, OfTheMarkKeepsOnlyThePrefix) {
+TEST_P(IndexKey, OfTheMarkKeepsOnlyThePrefix) {
   const KeyCase& want = GetParam();
-  const egress_member_key plain = member_key(set, destination(want.text), want.family);
-  const egress_member_key mark = mark_key(set, destination(want.text), want.family);
-  EXPECT_EQ(mark.set_kind, set << 8 | EGRESS_KIND_MARK | (want.kind & EGRESS_KIND_V6));
+  const egress_index_key plain = index_key(record(want.text), EGRESS_CHAIN_PLAIN);
+  const egress_index_key mark = index_key(record(want.text), EGRESS_CHAIN_MARK);
+  EXPECT_EQ(mark.set, record_set);
   EXPECT_EQ(mark.port, 0);
   EXPECT_EQ(mark.proto, 0);
   EXPECT_EQ(mark.plen, want.plen);
   EXPECT_EQ(bytes_of(mark.addr), bytes_of(plain.addr));
 }
 
-TEST_P(MemberKey, HasTheShapeOfItsKindAndPrefixLength) {
+TEST_P(IndexKey, LeadsToTheShapeOfItsKindAndPrefixLength) {
   const KeyCase& want = GetParam();
-  const egress_shape shape = shape_of(member_key(set, destination(want.text), want.family));
+  const egress_shape shape = shape_of(record(want.text), want.family, EGRESS_CHAIN_PLAIN);
   EXPECT_EQ(shape.kind, want.kind);
   EXPECT_EQ(shape.plen, want.plen);
   EXPECT_EQ(shape.zero, 0);
   EXPECT_EQ(shape.rule, 0u);
+  EXPECT_EQ(shape_of(record(want.text), want.family, EGRESS_CHAIN_MARK).kind,
+            EGRESS_KIND_MARK | (want.kind & EGRESS_KIND_V6));
 }
 
 constexpr unsigned v6 = EGRESS_KIND_V6, proto = EGRESS_KIND_PROTO, range = EGRESS_KIND_RANGE, exact = EGRESS_KIND_EXACT;
 
-INSTANTIATE_TEST_SUITE_P(V4, MemberKey,
+INSTANTIATE_TEST_SUITE_P(V4, IndexKey,
                          testing::Values(KeyCase{"8.8.8.8", Family::V4, 0, 0, 32, 0},
                                          KeyCase{"8.8.8.8:4660", Family::V4, exact, 0x1234, 32, 0},
                                          KeyCase{"8.8.8.8:4660/udp", Family::V4, exact | proto, 0x1234, 32, 17},
@@ -115,56 +123,60 @@ INSTANTIATE_TEST_SUITE_P(V4, MemberKey,
                                          KeyCase{"8.8.8.0/23:1-65535", Family::V4, range, 0, 23, 0},
                                          KeyCase{"8.8.8.8:7-7", Family::V4, exact, 7, 32, 0},
                                          KeyCase{"10.0.0.0/8/icmp", Family::V4, proto, 0, 8, 1},
-                                         KeyCase{"10.0.0.0/8/58", Family::V4, proto, 0, 8, 58},
+                                         KeyCase{"10.0.0.0/8/58", Family::V4, proto, 0, 8, 1},
                                          KeyCase{"10.0.0.0/8/0", Family::V4, proto, 0, 8, 0},
                                          KeyCase{"0.0.0.0/0", Family::V4, 0, 0, 0, 0}));
 
-INSTANTIATE_TEST_SUITE_P(V6, MemberKey,
+INSTANTIATE_TEST_SUITE_P(V6, IndexKey,
                          testing::Values(KeyCase{"2001:db8::/33", Family::V6, v6, 0, 33, 0},
                                          KeyCase{"[2001:db8::1]:443", Family::V6, v6 | exact, 443, 128, 0},
                                          KeyCase{"[2001:db8::/32]:443-444/sctp", Family::V6, v6 | range | proto, 0, 32,
                                                  132},
-                                         KeyCase{"2001:db8::/32/icmp", Family::V6, v6 | proto, 0, 32, 58},
-                                         KeyCase{"2001:db8::/32/58", Family::V6, v6 | proto, 0, 32, 58},
+                                         KeyCase{"2001:db8::/32/icmp", Family::V6, v6 | proto, 0, 32, 1},
+                                         KeyCase{"2001:db8::/32/58", Family::V6, v6 | proto, 0, 32, 1},
                                          KeyCase{"::/0", Family::V6, v6, 0, 0, 0}));
 
-INSTANTIATE_TEST_SUITE_P(Any, MemberKey,
+INSTANTIATE_TEST_SUITE_P(Any, IndexKey,
                          testing::Values(KeyCase{"any", Family::V4, 0, 0, 0, 0},
                                          KeyCase{"any", Family::V6, v6, 0, 0, 0},
                                          KeyCase{"any:25/tcp", Family::V4, exact | proto, 25, 0, 6},
                                          KeyCase{"any:25/tcp", Family::V6, v6 | exact | proto, 25, 0, 6},
                                          KeyCase{"any/icmp", Family::V4, proto, 0, 0, 1},
-                                         KeyCase{"any/icmp", Family::V6, v6 | proto, 0, 0, 58},
-                                         KeyCase{"any/58", Family::V4, proto, 0, 0, 58},
-                                         KeyCase{"any/58", Family::V6, v6 | proto, 0, 0, 58}));
+                                         KeyCase{"any/icmp", Family::V6, v6 | proto, 0, 0, 1},
+                                         KeyCase{"any/58", Family::V4, proto, 0, 0, 1},
+                                         KeyCase{"any/58", Family::V6, v6 | proto, 0, 0, 1}));
 
-TEST(MemberKey, HoldsTheAddressInNetworkOrder) {
-  const egress_member_key key = member_key(1, destination("203.0.113.7:53"), Family::V4);
+TEST(IndexKey, HoldsTheAddressInNetworkOrder) {
+  const egress_index_key key = index_key(record("203.0.113.7:53"), EGRESS_CHAIN_PLAIN);
   EXPECT_EQ(key.addr[0], htonl(0xCB007107));
   EXPECT_EQ(bytes_of(key.addr), network_bytes({203, 0, 113, 7}));
-  const egress_member_key key6 = member_key(1, destination("2001:db8:1:2:3:4:5:6"), Family::V6);
+  const egress_index_key key6 = index_key(record("2001:db8:1:2:3:4:5:6"), EGRESS_CHAIN_PLAIN);
   EXPECT_EQ(bytes_of(key6.addr), network_bytes({0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6}));
 }
 
-TEST(MemberKey, HoldsTheMaskedAddress) {
-  EXPECT_EQ(bytes_of(member_key(1, destination("203.0.113.255/25"), Family::V4).addr),
+TEST(IndexKey, HoldsTheMaskedAddress) {
+  EXPECT_EQ(bytes_of(index_key(record("203.0.113.255/25"), EGRESS_CHAIN_PLAIN).addr),
             network_bytes({203, 0, 113, 128}));
 }
 
-TEST(MemberKey, OfAnyHasNoAddress) {
-  EXPECT_EQ(bytes_of(member_key(1, destination("any:9"), Family::V6).addr), network_bytes({}));
+TEST(IndexKey, OfAnyHasNoAddress) {
+  EXPECT_EQ(bytes_of(index_key(record("any:9"), EGRESS_CHAIN_PLAIN).addr), network_bytes({}));
 }
 
-TEST(MemberKey, TellsFamiliesApartAtPrefixLengthZero) {
-  const egress_member_key v4_key = member_key(1, destination("any"), Family::V4);
-  const egress_member_key v6_key = member_key(1, destination("any"), Family::V6);
-  EXPECT_NE(v4_key.set_kind, v6_key.set_kind);
-}
-
-TEST(MemberKey, OfRangesIsTheSameWhateverThePorts) {
-  const egress_member_key a = member_key(5, destination("1.2.3.4:10-20/tcp"), Family::V4);
-  const egress_member_key b = member_key(5, destination("1.2.3.4:11-3000/tcp"), Family::V4);
+TEST(IndexKey, OfRangesIsTheSameWhateverThePorts) {
+  const egress_index_key a = index_key(record("1.2.3.4:10-20/tcp"), EGRESS_CHAIN_PLAIN);
+  const egress_index_key b = index_key(record("1.2.3.4:11-3000/tcp"), EGRESS_CHAIN_PLAIN);
   EXPECT_EQ(std::memcmp(&a, &b, sizeof(a)), 0);
+}
+
+TEST(IndexPlace, IsInThePartOfItsChain) {
+  constexpr std::uint32_t mask = 63;
+  for (std::uint64_t hash = 0; hash < 1000; ++hash) {
+    EXPECT_LE(egress_index_place(hash * 0x9E3779B97F4A7C15u, EGRESS_CHAIN_PLAIN, mask), mask);
+    const std::uint32_t mark = egress_index_place(hash * 0x9E3779B97F4A7C15u, EGRESS_CHAIN_MARK, mask);
+    EXPECT_GT(mark, mask);
+    EXPECT_LE(mark, mask + 16);
+  }
 }
 
 // ---- ranks ----

@@ -417,5 +417,24 @@ TEST_P(EngineIndex, JudgesRandomRulesAsTheDefinitionDoes) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, EngineIndex, ::testing::Range(1u, 41u));
 
+// The fake has ten places for chains: what a packet could not walk is refused.
+TEST(EngineChains, AChainThatIsTooLongIsRefusedAndNothingChanges) {
+  test::FakeTables tables(8192);
+  test::FakeWorld world(tables);
+  Engine engine(tables, world);
+  world.mkdir("/app");
+  Addition addition{.subject = cgroup("/app"), .rules = {}, .policy = {}};
+  for (int i = 0; i < 5000; ++i) {
+    addition.rules.push_back(rule("drop 10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250)));
+  }
+  const auto refused = engine.add(addition);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(test::has(refused.error().message(), "fall into one place")) << refused.error().message();
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.leftovers(), "");
+  addition.rules.resize(2000);
+  EXPECT_TRUE(engine.add(addition).ok());
+}
+
 }  // namespace
 }  // namespace egress

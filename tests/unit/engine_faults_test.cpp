@@ -304,7 +304,7 @@ TEST(EngineFaultsOfTrials, ATrialThatNeverBeganLeavesNothingBehind) {
   EngineLab lab;
   lab.world.mkdir_unbound("/a");
   lab.add(cgroup("/a"), rule("drop 10.0.0.1"), "p");
-  lab.tables.faults.fail_at(2);
+  lab.tables.faults.fail_at(1);
   EXPECT_FALSE(lab.engine.apply(policy({rule("drop 10.0.0.2")}, {cgroup("/a")}), {60s}).ok());
   EXPECT_EQ(lab.tables.control().trial_deadline, EGRESS_FOREVER);
   lab.world.advance(60s);

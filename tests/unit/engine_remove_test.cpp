@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <gtest/gtest.h>
 
+#include "engine/index.hpp"
 #include "support/engine_lab.hpp"
 
 namespace egress {
@@ -200,8 +201,9 @@ TEST_F(EngineRemove, WaitsForReadersBeforeARecordIsFree) {
   // What a packet that came before finds: linked, then only the record, and later nothing.
   std::vector<std::string> seen;
   world.while_readers_finish = [&] {
-    const bool record = tables.rules()[static_cast<std::uint32_t>(id)].id == static_cast<std::uint32_t>(id);
-    seen.push_back(std::string(tables.members().size() != 0 ? "linked" : "unlinked") + (record ? " record" : ""));
+    const egress_rule& rule = tables.rules()[static_cast<std::uint32_t>(id)];
+    if (rule.id != static_cast<std::uint32_t>(id)) return;
+    seen.push_back(chain_head(tables, rule, EGRESS_CHAIN_PLAIN) == rule.id ? "linked record" : "unlinked record");
   };
   removed({{id}, {}, {}, false});
   ASSERT_GE(seen.size(), 2u);

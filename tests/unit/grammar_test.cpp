@@ -43,6 +43,15 @@ TEST(RuleSentence, ReadsCgroupDestinationAndLifetime) {
   EXPECT_EQ(sentence->lifetime, Lifetime{minutes{90}});
 }
 
+TEST(RuleSentence, LeavesTheDestinationsOfAFileToOthers) {
+  Options options = words({"cgroup", "/a", "to", "for", "5m"});
+  options.file = "list.txt";
+  const auto sentence = parse_rule_sentence("drop", options, now);
+  ASSERT_TRUE(sentence.ok()) << sentence.error().message();
+  EXPECT_TRUE(sentence->destinations.empty());
+  EXPECT_EQ(sentence->lifetime, Lifetime{minutes{5}});
+}
+
 TEST(RuleSentence, LivesAnHourUnlessToldOtherwise) {
   const auto sentence = drop({"unit", "x.service", "to", "any"});
   ASSERT_TRUE(sentence) << sentence.error().message();
