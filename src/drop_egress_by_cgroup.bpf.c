@@ -204,74 +204,73 @@ static __always_inline bool refuses(__u64 answer, struct sock *sk, const struct 
 	       (ANSWER_ACTION(answer) == EGRESS_ACTION_DROP && has_local_copies(sk, flow));
 }
 
-static __always_inline int judge_call(struct bpf_sock_addr *ctx, struct flow *flow)
+/*
+ * One attempt; a function of its own so that the verifier sees it once, whatever the family. addr01, addr23: where
+ * to, in network byte order; flags: FLOW_V6 or 0.
+ */
+__noinline int judge_call(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23, __u32 flags)
 {
+	struct flow flow = {.addr = {addr01, addr01 >> 32, addr23, addr23 >> 32}, .flags = flags & FLOW_V6};
 	struct egress_control *control = the_control();
 	struct sock *sk = plain_socket(ctx->sk);
 	struct cgroup *cgroup = sk ? cgroup_of(sk) : NULL;
 	struct subject subject = {};
 	struct amount refused = {.denied = 1};
-	__u32 epoch;
+	__u64 when, answer;
 
 	if (!control || !cgroup)
 		return CALL_GO_ON; /* the packet hook decides */
-	flow->proto = ctx->protocol == IPPROTO_MPTCP ? PROTO_TCP : ctx->protocol;
-	if (has_ports(flow->proto)) {
-		flow->port = bpf_ntohs(ctx->user_port);
-		flow->flags |= FLOW_PORTS;
+	flow.proto = ctx->protocol == IPPROTO_MPTCP ? PROTO_TCP : ctx->protocol;
+	if (has_ports(flow.proto)) {
+		flow.port = bpf_ntohs(ctx->user_port);
+		flow.flags |= FLOW_PORTS;
 	}
-	epoch = *(volatile __u32 *)&control->epoch;
+	when = when_of(*(volatile __u32 *)&control->epoch);
 	subject.id = BPF_CORE_READ(cgroup, kn, id);
 	subject.entry = cache_slot(subject.id);
 	if (!subject.entry)
 		return CALL_GO_ON;
+	if (!recall(&subject, when)) {
+		walk_origin((__u64)cgroup, subject.id, when);
+		if (!recall(&subject, when))
+			return TRY_AGAIN;
+	}
+	if ((!subject.count && !subject.door) || subject.count > EGRESS_SETS_OF_PACKET)
+		return CALL_GO_ON;
+	answer = judge_flow(cgroup, &subject, when >> 32, &flow);
+	if (!undisturbed(&subject))
+		return TRY_AGAIN;
+	if (!refuses(answer, sk, &flow))
+		return CALL_GO_ON;
+	print_verdict(subject.id, answer);
+	if (ANSWER_RULE(answer) && !(answer >> 32 & ANSWER_SILENT))
+		count_rule(counter_of(answer), &refused);
+	return CALL_EPERM;
+}
 
+static __always_inline int judge_address(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23, __u32 flags)
+{
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		__u64 when = when_of(epoch), answer;
+		int verdict = judge_call(ctx, addr01, addr23, flags);
 
-		if (!recall(&subject, when)) {
-			walk_origin((__u64)cgroup, subject.id, when);
-			if (!recall(&subject, when))
-				continue;
-		}
-		if ((!subject.count && !subject.door) || subject.count > EGRESS_SETS_OF_PACKET)
-			return CALL_GO_ON;
-		answer = judge_flow(cgroup, &subject, epoch, flow);
-		if (!undisturbed(&subject))
-			continue;
-		if (!refuses(answer, sk, flow))
-			return CALL_GO_ON;
-		print_verdict(subject.id, answer);
-		if (ANSWER_RULE(answer) && !(answer >> 32 & ANSWER_SILENT))
-			count_rule(counter_of(answer), &refused);
-		return CALL_EPERM;
+		if (verdict != TRY_AGAIN)
+			return verdict == CALL_EPERM ? CALL_EPERM : CALL_GO_ON;
 	}
 	return CALL_GO_ON; /* the packet hook decides */
 }
 
 static __always_inline int judge_call4(struct bpf_sock_addr *ctx)
 {
-	struct flow flow = {};
-
-	flow.addr[0] = ctx->user_ip4;
-	return judge_call(ctx, &flow);
+	return judge_address(ctx, ctx->user_ip4, 0, 0);
 }
 
 static __always_inline int judge_call6(struct bpf_sock_addr *ctx)
 {
-	struct flow flow = {};
 	__be32 a0 = ctx->user_ip6[0], a1 = ctx->user_ip6[1], a2 = ctx->user_ip6[2], a3 = ctx->user_ip6[3];
+	bool mapped = !a0 && !a1 && a2 == bpf_htonl(0xFFFF); /* ::ffff:a.b.c.d leaves as IPv4 */
 
-	if (!a0 && !a1 && a2 == bpf_htonl(0xFFFF)) { /* ::ffff:a.b.c.d leaves as IPv4 */
-		flow.addr[0] = a3;
-	} else {
-		flow.addr[0] = a0;
-		flow.addr[1] = a1;
-		flow.addr[2] = a2;
-		flow.addr[3] = a3;
-		flow.flags = FLOW_V6;
-	}
-	return judge_call(ctx, &flow);
+	return judge_address(ctx, mapped ? a3 : (__u64)a1 << 32 | a0, mapped ? 0 : (__u64)a3 << 32 | a2,
+			     mapped ? 0 : FLOW_V6);
 }
 
 SEC("cgroup/connect4")
