@@ -359,8 +359,9 @@ std::uint16_t port_for(const Way& way) { return way.seen == Seen::InSocket ? Sta
 std::span<const Way> ways() { return table; }
 
 std::string forbidden_destinations() {
-  return "203.0.113.128/25,[2001:db8:bad:1::/64],203.0.113.0/25:4660,[2001:db8:bad:2::/64]:4660,"
-         "239.1.1.1,ff05::1234,192.0.2.255";
+  return "203.0.113.128/25,[2001:db8:bad:1::/64],239.1.1.1,ff05::1234,192.0.2.255,"
+         // By port; 203.0.113.8 is the first hop of source routes, and permitted.
+         "203.0.113.16/28:4660,203.0.113.32/27:4660,203.0.113.64/26:4660,[2001:db8:bad:2::/64]:4660";
 }
 
 Endpoint forbidden_to(const Way& way) {
