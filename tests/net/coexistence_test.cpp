@@ -240,19 +240,19 @@ TEST_F(Coexistence, I1ARuleMadeInsideOfATimeNamespaceLastsAsLongAsItSays) {
     SCOPED_TRACE(offset);
     const auto elsewhere = words_of(std::string("unshare -T --fork --boottime ") + offset);
     const std::uint64_t before = boot_now();
-    const Outcome outcome = inside(elsewhere, "drop cgroup /a to 203.0.113.7 for 700ms -o json");
+    const Outcome outcome = inside(elsewhere, "drop cgroup /a to 203.0.113.7 for 2s -o json");
     const std::uint64_t after = boot_now();
     ASSERT_EQ(outcome.status, 0) << outcome.text();
     const auto rule = read_rule(lab().pin_dir(), outcome.json()["ids"].at(0));
     ASSERT_TRUE(rule);
-    EXPECT_GE(rule->expires_at, before + 700'000'000);
-    EXPECT_LE(rule->expires_at, after + 700'000'000);
+    EXPECT_GE(rule->expires_at, before + 2'000'000'000);
+    EXPECT_LE(rule->expires_at, after + 2'000'000'000);
     const Outcome listing = inside(elsewhere, "ls -o json");
     ASSERT_EQ(listing.json().size(), 1U) << listing.text();
     const double left = listing.json().at(0).value("ttl_left_s", -1.0);
-    EXPECT_TRUE(left > 0.0 && left <= 0.7) << listing.text();
+    EXPECT_TRUE(left > 0.0 && left <= 2.0) << listing.text();
     EXPECT_EQ(actor.try_udp(forbidden), EPERM);
-    EXPECT_TRUE(eventually(1s, [&] { return actor.try_udp(forbidden) == 0; }));
+    EXPECT_TRUE(eventually(5s, [&] { return actor.try_udp(forbidden) == 0; }));
     const std::uint64_t end = boot_now();
     EXPECT_GE(end, rule->expires_at);
   }
