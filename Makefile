@@ -64,11 +64,12 @@ info: ## tools with versions, flags, paths, what this kernel supports
 demo: demo-deps all ## from nothing to a running filter, with real packets, and away again (root)
 	@scripts/demo
 
-test: test-deps check-format ## build and run every test (root)
+test: test-deps check-format ## build and run every test (root); with EGRESS_CACHE set those on other kernels too
 	$(call CONFIGURE,$(BUILD),)
 	$(call COMPILE,$(BUILD)) --target all --target all_tests
 	$(call CONFIGURE,$(ASAN),-DCMAKE_BUILD_TYPE=Debug -DEGRESS_SANITIZE=ON '-DEGRESS_TEST_KINDS=unit;net')
 	$(call COMPILE,$(ASAN)) --target all --target all_tests
+	@if [ -n "$$EGRESS_CACHE" ]; then $(MAKE) --no-print-directory test-kernels; fi
 	@scripts/run-tests $(BUILD) $(ASAN)
 
 test-unit: test-deps ## the tests that need no root
