@@ -141,6 +141,7 @@ struct egress_index_key {
 	__u32 addr[4]; /* masked; network byte order */
 };
 
+/* Multiplies and folds; the odd constants are 2^64 divided by the golden ratio, and two primes of xxHash64. */
 static inline __u64 egress_index_hash(const struct egress_index_key *key)
 {
 	__u64 rest = (__u64)key->set << 32 | (__u32)key->port << 16 | (__u32)key->plen << 8 | key->proto;
@@ -201,7 +202,7 @@ struct egress_counter {
 /* ---- 3. Sets: the rules of one subject in one policy ---- */
 
 #define EGRESS_SHAPES_MAX 96   /* shapes of one list */
-#define EGRESS_STEPS_MAX 256   /* rules of one chain */
+#define EGRESS_STEPS_MAX 256   /* rules and shapes of one set that a packet meets */
 #define EGRESS_REFUSING_MAX 64 /* rules of one set that refuse packet sockets */
 #define EGRESS_SETS_OF_PACKET 24 /* names with rules on the way from a cgroup to the root; also the sets of one name */
 #define EGRESS_LEVELS_MAX 32   /* levels below the root of the enforced subtree, the root included */

@@ -27,8 +27,8 @@ constexpr std::uint32_t default_max_rules = 65536;
 
 /// Settings fixed when the program is loaded.
 struct LoadSettings {
-  /// 1 to 16,777,216; up to default_max_rules also the size of the template's maps, and of those of subjects and
-  /// policies. nullopt: that of the instance, or default_max_rules.
+  /// 1 to 16,777,216; also the size of the template's maps. Subjects and policies have as many places, but no more
+  /// than default_max_rules. nullopt: that of the instance, or default_max_rules.
   std::optional<std::uint32_t> max_rules;
   bool debug = false;  ///< print each verdict to the kernel's trace pipe
 };

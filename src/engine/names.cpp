@@ -111,7 +111,7 @@ Result<std::uint32_t> Names::make_anchor(const Subject& subject) {
                  "",
                  format(subject),
                  "no room for more subjects",
-                 "unload, then load with a larger size: egress load --max-rules N",
+                 "unload, then load with a larger size, which helps up to 65536: egress load --max-rules N",
                  0};
   }
   const std::uint32_t index = search_from_;

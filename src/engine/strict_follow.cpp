@@ -195,7 +195,7 @@ const StrictReport& StrictFollower::report() const { return state_->report; }
 int StrictFollower::fd() const { return state_->netlink.fd(); }
 
 Result<std::vector<StrictChange>> StrictFollower::renew() {
-  (void)state_->netlink.drain();
+  state_->netlink.drain();
   Result<StrictParts> parts = open_strict_parts(operation, state_->instance, KernelTables::Access::ReadWrite);
   if (!parts && parts.error().kind == ErrorKind::NotFound) return unloaded();
   if (!parts) return std::move(parts).error();

@@ -61,7 +61,7 @@ Error no_room_in_index() {
                "",
                "index of rules",
                "no room for more prefix lengths and kinds of port",
-               "unload, then load with a larger size: egress load --max-rules N",
+               "unload, then load with a larger size, which helps up to 65536: egress load --max-rules N",
                0};
 }
 

@@ -88,16 +88,10 @@ Result<void> Netlink::listen(int group) const {
 
 int Netlink::fd() const { return mnl_socket_get_fd(socket_.get()); }
 
-bool Netlink::drain() const {
+void Netlink::drain() const {
   std::array<char, answer_size> message;
-  bool any = false;
-  for (;;) {
-    const ssize_t got = ::recv(fd(), message.data(), message.size(), MSG_DONTWAIT);
-    if (got >= 0 || errno == ENOBUFS) {
-      any = true;
-    } else if (errno != EINTR) {
-      return any;
-    }
+  // ENOBUFS: there was more to tell than room for it.
+  while (::recv(fd(), message.data(), message.size(), MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR) {
   }
 }
 

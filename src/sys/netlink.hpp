@@ -28,8 +28,8 @@ class Netlink {
   /// something did.
   [[nodiscard]] Result<void> listen(int group) const;
   [[nodiscard]] int fd() const;
-  /// Takes what the kernel has told, unread. Whether there was anything, or more than it had room for.
-  [[nodiscard]] bool drain() const;
+  /// Takes what the kernel has told, unread.
+  void drain() const;
 
  private:
   struct Close {
