@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 4
+#define EGRESS_ABI 5
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -165,28 +165,42 @@ static inline __u32 egress_index_place(__u64 hash, __u32 chain, __u32 mask)
  * address has no hit with any prefix length in use meets no rule. Bits of a rule are
  * set before the rule is visible, and cleared when no record needs them. Prefix length
  * 0 is not in it: it matches anything.
+ *
+ * Lengths are asked in groups: a rule is also there with its address cut to the first
+ * length of its group, its lead. One look is enough for a group whose lead has no hit.
  */
 #define EGRESS_SIEVE_RULES_PER_WORD 2 /* 32 bits a rule */
 
-/* Of a prefix: plen 1 to 128 bits, address as in egress_rule, addr[1] << 32 | addr[0]. */
+/* IPv4: 1, 8, 12, 16, 20, 24. IPv6: 1, 16, 24, 32, 40, 48, 64, 128. plen > 0 */
+static inline __u32 egress_sieve_lead(__u32 plen, __u32 v6)
+{
+	if (v6)
+		return plen >= 128 ? 128 : plen >= 64 ? 64 : plen >= 48 ? 48 : plen >= 16 ? plen & ~7u : 1;
+	return plen >= 24 ? 24 : plen >= 8 ? plen & ~3u : 1;
+}
+
+/*
+ * Of a prefix: plen 1 to 128 bits, address as in egress_rule, addr[1] << 32 | addr[0]; v6 is 0 or 1. For IPv4
+ * one multiplication: the upper 38 bits of the product are used, and in those all of the address shows.
+ * Without branches, for the verifier.
+ */
 static inline __u64 egress_sieve_hash(__u64 addr01, __u64 addr23, __u32 plen, __u32 v6)
 {
-	__u64 hash = (addr01 ^ ((__u64)(plen + 256 * v6) << 40)) * 0x9E3779B97F4A7C15ull;
+	__u64 v4_hash = (addr01 ^ (__u64)plen << (32 + 8 * v6)) * 0x9E3779B97F4A7C15ull;
+	__u64 v6_hash = ((v4_hash ^ v4_hash >> 32) + addr23) * 0xC2B2AE3D27D4EB4Full;
 
-	hash ^= hash >> 32;
-	hash = (hash + addr23) * 0xC2B2AE3D27D4EB4Full;
-	return hash ^ hash >> 29;
+	return v4_hash ^ ((v4_hash ^ v6_hash) & -(__u64)v6);
 }
 
 /* The word, not yet cut to the number of words; the bits in it. */
 static inline __u32 egress_sieve_word(__u64 hash)
 {
-	return (__u32)(hash >> 32);
+	return (__u32)(hash >> 26);
 }
 
 static inline __u64 egress_sieve_bits(__u64 hash)
 {
-	return 1ull << (hash & 63) | 1ull << (hash >> 6 & 63) | 1ull << (hash >> 12 & 63);
+	return 1ull << (hash >> 58) | 1ull << (hash >> 52 & 63) | 1ull << (hash >> 46 & 63);
 }
 
 /* `counters` (per-CPU hash): key EGRESS_COUNTER_RULE | id or EGRESS_COUNTER_DOOR | id. */

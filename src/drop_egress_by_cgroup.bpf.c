@@ -71,7 +71,7 @@ static __always_inline __u64 judge_unreadable(struct __sk_buff *skb, const struc
 }
 
 static __always_inline __u64 judge_packet(struct __sk_buff *skb, const struct subject *subject, __u32 epoch,
-					  const struct flow *flow, const struct amount *amount)
+					  const struct flow *flow, __u64 audited)
 {
 	__u64 packed = PACKED(flow->flags, flow->proto, flow->port), answer = 0;
 
@@ -82,20 +82,19 @@ static __always_inline __u64 judge_packet(struct __sk_buff *skb, const struct su
 	if (subject->count)
 		answer = judge_by_names((__u64)flow->addr[1] << 32 | flow->addr[0],
 					(__u64)flow->addr[3] << 32 | flow->addr[2], (__u64)epoch << 32 | packed,
-					subject->id, amount->packets << 32 | (__u32)amount->bytes);
+					subject->id, audited);
 	if (!answer && subject->door)
 		answer = judge_by_door(skb, subject->door, (__u64)flow->addr[0] << 32 | packed, 0);
 	return answer;
 }
 
 /* One attempt; a function of its own so that the verifier sees it once. */
-__noinline int judge_skb(struct __sk_buff *skb)
+__noinline int judge_skb(struct __sk_buff *skb, __u64 id)
 {
 	struct egress_control *control = the_control();
-	struct subject subject = {.id = bpf_skb_cgroup_id(skb)};
-	struct amount amount = {.packets = segments_of(skb)};
+	struct subject subject = {.id = id};
 	struct flow flow = {};
-	__u64 when, answer;
+	__u64 when, answer, audited;
 
 	if (!control)
 		return SKB_PASS; /* an array of one entry: cannot be */
@@ -107,27 +106,23 @@ __noinline int judge_skb(struct __sk_buff *skb)
 		return SKB_PASS; /* an array index within bounds: cannot be */
 	if (!recall(&subject, when)) {
 		walk_packet(skb, subject.id, when);
-		if (!recall(&subject, when))
-			return TRY_AGAIN;
-		if (subject.count && !subject.door) {
-			note_lengths_v4(subject.id, when);
-			note_lengths_v6(subject.id, when);
-		}
+		note_the_rest(subject.id, when);
+		return TRY_AGAIN;
 	}
 	if (!subject.count && !subject.door)
 		return SKB_PASS;
 
 	read_flow(skb, &flow);
-	amount.bytes = wire_bytes(skb, 0, flow.flags & FLOW_V6, flow.proto);
+	audited = (__u64)segments_of(skb) << 32 | (__u32)wire_bytes(skb, 0, flow.flags & FLOW_V6, flow.proto);
 	answer = subject.count > EGRESS_SETS_OF_PACKET ? limit_exceeded()
-						       : judge_packet(skb, &subject, when >> 32, &flow, &amount);
+						       : judge_packet(skb, &subject, when >> 32, &flow, audited);
 	if (!undisturbed(&subject))
 		return TRY_AGAIN;
 	print_verdict(subject.id, answer);
 	count_oddities(flow.flags, answer);
 	if (!answer)
 		return SKB_PASS;
-	count_drop(answer, &amount);
+	count_drop(answer, &(struct amount){.packets = audited >> 32, .bytes = (__u32)audited});
 	return SKB_DROP;
 }
 
@@ -143,14 +138,56 @@ __noinline int drop_torn(struct __sk_buff *skb)
 	return SKB_DROP;
 }
 
+/*
+ * A packet of the common kind that meets a rule, of a cgroup that only one set can judge. Without the functions of the
+ * long way below it, for the stack. TRY_AGAIN: the long way.
+ */
+__noinline int judge_common(struct __sk_buff *skb, __u64 id, __u64 when)
+{
+	volatile struct cache_entry *entry = cache_slot(id);
+	struct amount amount = {};
+	struct flow flow = {};
+	__u32 set, since;
+	__u64 packed, answer;
+
+	if (!entry)
+		return TRY_AGAIN;
+	set = entry->sole.set;
+	since = entry->sole.since;
+	if (!set || entry->sole.sum != sum_of_words(id, when, SUM_SOLE, set, since))
+		return TRY_AGAIN;
+	packed = read_plain(skb, &flow);
+	if (!packed)
+		return TRY_AGAIN;
+	packed = forgotten(packed, id);
+	answer = judge_at_once(forgotten((__u64)flow.addr[1] << 32 | flow.addr[0], id),
+			       forgotten((__u64)flow.addr[3] << 32 | flow.addr[2], id),
+			       (when & ~(__u64)U32_MAX) | packed, set, since);
+	if (!answer)
+		return SKB_PASS;
+	if (answer == LONG_WAY)
+		return TRY_AGAIN;
+	amount.packets = segments_of(skb);
+	amount.bytes = wire_bytes(skb, 0, packed & FLOW_V6, packed >> 8);
+	if (ANSWER_ACTION(answer) == EGRESS_ACTION_ALLOW) {
+		count_rule(EGRESS_COUNTER_RULE | ANSWER_RULE(answer), &amount);
+		return SKB_PASS;
+	}
+	print_verdict(id, answer);
+	count_drop(answer, &amount);
+	return SKB_DROP;
+}
+
 SEC("cgroup_skb/egress")
 int egress_skb(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
 	struct egress_control *control = the_control();
-	__u64 id = bpf_skb_cgroup_id(skb), when;
+	__u64 id = cgroup_of_packet(skb);
 	struct cache_entry *entry = cache_slot(id);
+	int verdict;
+	__u64 when;
 
 	if (!totals || !control || !entry)
 		return SKB_PASS; /* arrays, and indices within them: cannot be */
@@ -159,13 +196,12 @@ int egress_skb(struct __sk_buff *skb)
 	/* Nearly every packet: of a cgroup that no rule names, or to where no rule points. */
 	if (has_no_rules(entry, id, when) || passes_sieve(skb, entry, id, when))
 		return SKB_PASS;
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		int verdict = judge_skb(skb);
-
-		if (verdict != TRY_AGAIN)
-			return verdict == SKB_PASS ? SKB_PASS : SKB_DROP;
-	}
-	return drop_torn(skb);
+	verdict = judge_common(skb, id, when);
+	for (int attempt = 0; attempt < ATTEMPTS && verdict == TRY_AGAIN; attempt++)
+		verdict = judge_skb(skb, id);
+	if (verdict == TRY_AGAIN)
+		return drop_torn(skb);
+	return verdict == SKB_PASS ? SKB_PASS : SKB_DROP;
 }
 
 /*
@@ -232,8 +268,7 @@ __noinline int judge_call(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23,
 		return CALL_GO_ON;
 	if (!recall(&subject, when)) {
 		walk_origin((__u64)cgroup, subject.id, when);
-		if (!recall(&subject, when))
-			return TRY_AGAIN;
+		return TRY_AGAIN;
 	}
 	if ((!subject.count && !subject.door) || subject.count > EGRESS_SETS_OF_PACKET)
 		return CALL_GO_ON;

@@ -244,28 +244,41 @@ __noinline int read_headers(struct __sk_buff *skb)
 /*
  * The common packet: IPv4 without options or fragments, or IPv6 without extension
  * headers, its headers in the linear part. Direct access costs 2 ns, each
- * bpf_skb_load_bytes 15. Returns what read_headers does, or 0: read the long way.
+ * bpf_skb_load_bytes 15.
  */
-static __always_inline __u32 read_plain(struct __sk_buff *skb, struct flow *flow)
+static __always_inline bool is_plain_v4(struct __sk_buff *skb)
 {
 	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u16 total;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || data + IPV4_HEADER + PORTS_SIZE > end)
+		return false;
+	total = bpf_ntohs(*(__be16 *)(data + 2));
+	return data[0] == 0x45 && !(*(__be16 *)(data + 6) & bpf_htons(FRAGMENT_OFFSET)) &&
+	       !(total && total < IPV4_HEADER);
+}
+
+static __always_inline bool is_plain_v6(struct __sk_buff *skb)
+{
+	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	return skb->protocol == bpf_htons(ETH_P_IPV6) && data + IPV6_HEADER + PORTS_SIZE <= end && data[0] >> 4 == 6 &&
+	       !is_extension(data[6]) && data[6] != PROTO_ICMPV6;
+}
+
+/* Returns what read_headers does, or 0: not a common packet. */
+static __always_inline __u32 read_plain(struct __sk_buff *skb, struct flow *flow)
+{
+	__u8 *data = (void *)(long)skb->data;
 	__u32 port, ports;
 
-	if (data + IPV4_HEADER + PORTS_SIZE > end)
-		return 0;
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		__u16 total = bpf_ntohs(*(__be16 *)(data + 2));
-
-		if (data[0] != 0x45 || (*(__be16 *)(data + 6) & bpf_htons(FRAGMENT_OFFSET)) ||
-		    (total && total < IPV4_HEADER))
-			return 0;
+	if (is_plain_v4(skb)) {
 		flow->addr[0] = *(__be32 *)(data + 16);
 		port = bpf_ntohs(*(__be16 *)(data + IPV4_HEADER + DPORT_OFFSET));
 		ports = has_ports(data[9]);
 		return PACKED(ports * FLOW_PORTS, data[9], port & -ports);
 	}
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) || data + IPV6_HEADER + PORTS_SIZE > end || data[0] >> 4 != 6 ||
-	    is_extension(data[6]) || data[6] == PROTO_ICMPV6)
+	if (!is_plain_v6(skb))
 		return 0;
 	flow->addr[0] = *(__be32 *)(data + 24);
 	flow->addr[1] = *(__be32 *)(data + 28);

@@ -34,6 +34,16 @@ static __always_inline __u32 bounded(__u32 index, __u32 mask)
 	return index & mask;
 }
 
+/*
+ * The same number, of which the verifier has forgotten what it knew: one state where it would
+ * follow several. noise: any number that it does not know.
+ */
+static __always_inline __u64 forgotten(__u64 number, __u64 noise)
+{
+	asm volatile("%0 += %1\n%0 -= %1" : "+r"(number) : "r"(noise));
+	return number;
+}
+
 struct kernfs_node {
 	const char *name;
 	__u64 id;
@@ -70,12 +80,17 @@ struct sock_cgroup_data___before_5_15 {
 } KERNEL_TYPE;
 
 struct sock_common {
+	volatile unsigned char skc_state;
 	unsigned long skc_flags;
 } KERNEL_TYPE;
 
 struct sock {
 	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
+} KERNEL_TYPE;
+
+struct sk_buff {
+	struct sock *sk;
 } KERNEL_TYPE;
 
 struct ns_common {

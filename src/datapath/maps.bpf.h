@@ -22,6 +22,8 @@ const volatile __u32 rules_size = EGRESS_DEFAULT_MAX_RULES;
 const volatile __u32 heads_mask = DEFAULT_HEADS - 1;
 /* max_entries of `sieve` minus one. */
 const volatile __u32 sieve_mask = DEFAULT_SIEVE - 1;
+/* bpf_cast_to_kern_ctx is there, and the verifier lets us follow what it returns. */
+const volatile bool has_kernel_context = false;
 /* Print each verdict to the kernel's trace pipe. */
 const volatile bool debug = false;
 
@@ -119,6 +121,16 @@ static __always_inline struct egress_rule *rule_at(__u32 id)
 {
 	__u32 slot = id % (rules_size ?: 1);
 
+	return bpf_map_lookup_elem(&rules, &slot);
+}
+
+/* The same, without a division (7 ns) until the ids have gone round. Not for loops: a branch. */
+static __always_inline struct egress_rule *rule_soon_at(__u32 id)
+{
+	__u32 slot = id;
+
+	if (slot >= rules_size)
+		slot %= rules_size ?: 1;
 	return bpf_map_lookup_elem(&rules, &slot);
 }
 

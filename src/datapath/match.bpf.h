@@ -28,19 +28,39 @@ static __always_inline bool reached(__u32 epoch, __u32 mark)
 	return (__s32)(epoch - mark) >= 0;
 }
 
-static __always_inline bool in_force(const volatile struct egress_rule *rule, __u32 epoch)
+/*
+ * A moment in units of about a second, for rules that live longer: the clock need not be read (38 ns)
+ * for what ends more than a unit after the walk of a cache entry, which holds for one tick.
+ */
+static __always_inline __u32 second_of(__u64 clock)
 {
-	struct egress_control *control = the_control();
+	return clock >> 30;
+}
+
+/* since: second_of() a moment at most one tick ago, or SINCE_UNKNOWN. */
+#define SINCE_UNKNOWN 0
+
+static __always_inline __u64 deadline_of_trial(__u32 flags)
+{
+	struct egress_control *control;
+
+	if (!(flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)))
+		return EGRESS_FOREVER;
+	control = the_control();
+	return control ? *(volatile __u64 *)&control->trial_deadline : EGRESS_FOREVER;
+}
+
+static __always_inline bool in_force(const volatile struct egress_rule *rule, __u32 epoch, __u32 since)
+{
 	__u8 flags = rule->flags;
 	__u32 born = rule->born, died = rule->died;
-	__u64 expires_at = rule->expires_at, trial = EGRESS_FOREVER, now;
+	__u64 expires_at = rule->expires_at, trial, now;
 	bool gone = died && reached(epoch, died);
 
 	if ((born && !reached(epoch, born)) || (gone && !(flags & EGRESS_RULE_TRIAL_OLD)))
 		return false;
-	if (control && (flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)))
-		trial = *(volatile __u64 *)&control->trial_deadline;
-	if (expires_at == EGRESS_FOREVER && trial == EGRESS_FOREVER)
+	trial = deadline_of_trial(flags);
+	if (trial == EGRESS_FOREVER && (expires_at == EGRESS_FOREVER || (since && expires_at >> 30 > since + 1ull)))
 		return !gone;
 	now = bpf_ktime_get_boot_ns();
 	if (now >= expires_at)
@@ -140,11 +160,13 @@ static __always_inline bool belongs(const volatile struct egress_rule *rule, __u
 
 /* What a rule says, in one number: next rule of the chain, action (0: does not apply). */
 #define SAYS(next_, action_) ((__u64)(action_) << 32 | (next_))
+#define ANY_ACTION(action_) ((__u32)((action_) + 7) >> 3 & 1) /* without branches, as IS_AUDIT */
+#define IS_AUDIT(action_) ((__u32)(action_) & (__u32)(action_) >> 1 & 1)
 #define SAYS_TORN 0x10 /* not the rule that was looked for: ask the index again */
 
 /*
  * One rule of a chain. In numbers (see ASKED below): id_epoch: id << 32 | epoch;
- * packed: what read_headers returns; wanted: see belongs(); addr01, addr23: the address,
+ * packed: what read_headers returns, and the clock as in_force() takes it << 32; wanted: see belongs(); addr01, addr23: the address,
  * already masked. Where the place was given to another rule meanwhile, its links lead
  * into another chain.
  */
@@ -166,12 +188,39 @@ __noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 wanted, __u64 add
 	if (!belongs(rule, wanted, addr01, addr23))
 		return SAYS(next, 0);
 	action = rule->action;
-	if (!fits(rule, &flow, mark) || !in_force(rule, (__u32)id_epoch) || rule->id != id)
+	if (!fits(rule, &flow, mark) || !in_force(rule, (__u32)id_epoch, packed >> 32) || rule->id != id)
 		action = 0;
 	return SAYS(next, action & 0xF);
 }
 
-/* An answer in one number: action and rule. */
+#define CHAIN_PART 16 /* rules at once: what a loop does is verified once for each time around */
+
+/*
+ * The first rule of a chain that says anything: the rule, and the action. Without an action:
+ * the rule to go on from, 0 = none. MET in `packed`: what the first rule says is known, the
+ * next is meant. No branches that go on.
+ */
+#define MET 0x100000000ull
+__noinline __u64 first_in_chain(__u64 id_epoch, __u64 packed, __u64 wanted, __u64 addr01, __u64 addr23)
+{
+	__u32 id = id_epoch >> 32, met = packed >> 32;
+
+#pragma unroll
+	for (__u32 step = 0; step < CHAIN_PART; step++) {
+		__u64 says;
+
+		if (!id)
+			return 0;
+		says = rule_says((__u64)id << 32 | (__u32)id_epoch, (__u32)packed, wanted, addr01, addr23);
+		if ((says >> 32) * (1 - met))
+			return SAYS(id, says >> 32);
+		met = 0;
+		id = says;
+	}
+	return id;
+}
+
+/* An answer in one number, as SAYS: action and rule. */
 #define ANSWER(action_, rule_) ((__u64)(action_) << 32 | (rule_))
 #define ANSWER_ACTION(answer_) ((__u32)((answer_) >> 32) & 0xF)
 #define ANSWER_RULE(answer_) ((__u32)(answer_)) /* 0: dropped for what the packet is */
@@ -219,7 +268,7 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 	struct egress_shape *shape = bpf_map_lookup_elem(&shapes, &index);
 	struct egress_index_key key;
 	volatile __u32 *head;
-	__u64 decided = 0, wanted;
+	__u64 decided = 0, wanted, met = 0;
 
 	if (!shape || !worth_a_look(shape, flow.flags))
 		return 0;
@@ -232,22 +281,50 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 	if (!head)
 		return 0;
 	id = *head;
-	for (__u32 step = 0; step < EGRESS_CHAIN_MAX; step++) {
-		__u64 says, action, audit;
+	addr01 = (__u64)key.addr[1] << 32 | key.addr[0];
+	addr23 = (__u64)key.addr[3] << 32 | key.addr[2];
+	for (__u32 step = 0; step < EGRESS_CHAIN_MAX / CHAIN_PART + EGRESS_STEPS_MAX; step++) {
+		__u64 says;
+		__u32 any, audit;
 
-		if (!id || is_set(decided) > is_set(audited))
+		if (!id)
 			return decided;
-		says = rule_says((__u64)id << 32 | (__u32)(epoch_packed >> 32), (__u32)epoch_packed, wanted,
-				 (__u64)key.addr[1] << 32 | key.addr[0], (__u64)key.addr[3] << 32 | key.addr[2]);
-		action = says >> 32;
-		if (action & SAYS_TORN)
+		says = first_in_chain((__u64)id << 32 | epoch_packed >> 32, (__u32)epoch_packed | met, wanted, addr01,
+				      addr23);
+		if (says >> 32 & SAYS_TORN)
 			return ANSWER(SAYS_TORN, 0);
-		audit = 1 - is_set(action ^ EGRESS_ACTION_AUDIT);
-		count_passing(id * audit, audited);
-		decided += ANSWER(action, id) * (is_set(action) & ~audit & ~is_set(decided));
+		any = ANY_ACTION(says >> 32);
+		audit = IS_AUDIT(says >> 32);
+		if ((any & ~audit) > is_set(audited))
+			return says;
 		id = says;
+		count_passing(id * audit, audited);
+		decided += says * (any & ~audit & ~ANY_ACTION(decided >> 32));
+		met = any * MET;
 	}
 	return limit_exceeded();
+}
+
+/*
+ * The action of a rule that certainly is in force and fits a packet of the common kind; 0: ask rule_says().
+ * Most rules are such ones, and here they cost no call and no branch.
+ */
+static __always_inline __u32 says_plainly(const volatile struct egress_rule *rule, __u32 id, __u32 epoch, __u32 since,
+					  const struct flow *flow, __u64 wanted, __u64 addr01, __u64 addr23)
+{
+	__u32 found = rule->id, flags = rule->flags, proto = rule->proto, first = rule->port_first, last = rule->port_last,
+	      born = rule->born, action = rule->action, v6 = flow->flags & FLOW_V6, not_yet, other_proto, other_port, ends_soon;
+
+	not_yet = is_set(born) & (epoch - born) >> 31;
+	ends_soon = ((rule->expires_at >> 30) - since - 2) >> 63;
+	proto += (PROTO_ICMPV6 - PROTO_ICMP) * (v6 & (1 - is_set(proto ^ PROTO_ICMP)));
+	other_proto = (flags / EGRESS_RULE_PROTO & 1) * (proto ^ flow->proto);
+	other_port = is_set(first) & (1 - (flow->flags / FLOW_PORTS & 1) | ((__u32)flow->port - first) >> 31 |
+				      (last - flow->port) >> 31);
+	if (!belongs(rule, wanted, addr01, addr23) | (found ^ id) | rule->died | not_yet | ends_soon | other_proto | other_port |
+	    (flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)) | IS_AUDIT(action) | (rule->id ^ id))
+		return 0;
+	return action & 0xF;
 }
 
 /* The most specific rule of one set. own_index: 1 << 32 if the cgroup itself bears the name, and the set. */
@@ -280,6 +357,49 @@ __noinline __u64 judge_by_set(ASKED, __u64 own_index, __u64 audited)
 	return limit_exceeded();
 }
 
+/* judge_at_once() cannot say. */
+#define LONG_WAY ANSWER(SAYS_TORN, 0)
+
+/*
+ * A set that alone can judge the cgroup, and holds no audits. The rules of one address list have one shape most often, and
+ * the rule is the first of its chain: then it is found here without a call, which is what costs most below.
+ */
+static __always_inline __u64 judge_at_once(ASKED, __u32 set_index, __u32 since)
+{
+	struct flow flow = {.addr = {addr01, addr01 >> 32, addr23, addr23 >> 32},
+			    .flags = epoch_packed & 0xFF,
+			    .proto = epoch_packed >> 8,
+			    .port = epoch_packed >> 16};
+	struct egress_set *set = bpf_map_lookup_elem(&sets, &set_index);
+	struct egress_index_key key;
+	struct egress_shape *shape;
+	struct egress_rule *rule;
+	volatile __u32 *head;
+	__u32 at, id, action;
+	__u64 run;
+
+	if (!set || set->flags & (EGRESS_SET_ONLY | EGRESS_SET_AUDIT))
+		return LONG_WAY;
+	run = *(volatile __u64 *)&set->lists[list_of(flow.flags)];
+	at = run;
+	shape = bpf_map_lookup_elem(&shapes, &at);
+	if (run >> 32 == 1 && shape) {
+		make_key(&key, set_index, shape, &flow);
+		head = head_at(egress_index_place(egress_index_hash(&key), EGRESS_CHAIN_PLAIN, heads_mask));
+		id = head ? *head : 0;
+		rule = rule_soon_at(id);
+		if (rule && id) {
+			action = says_plainly(rule, id, epoch_packed >> 32, since, &flow,
+					      (__u64)set_index << 24 | (__u64)shape->kind << 16 | key.plen,
+					      (__u64)key.addr[1] << 32 | key.addr[0],
+					      (__u64)key.addr[3] << 32 | key.addr[2]);
+			if (action)
+				return ANSWER(action, id);
+		}
+	}
+	return LONG_WAY;
+}
+
 /* The sets of one name; the first that says drop or reject is final. */
 __noinline __u64 judge_by_name(ASKED, __u64 ref, __u64 audited)
 {
@@ -308,18 +428,19 @@ __noinline __u64 judge_by_name(ASKED, __u64 ref, __u64 audited)
 __noinline __u64 judge_by_names(ASKED, __u64 leaf, __u64 audited)
 {
 	volatile struct cache_entry *entry = cache_slot(leaf);
-	__u32 refs;
+	__u32 count;
 
 	if (!entry)
 		return 0;
-	refs = entry->count;
+	count = entry->count;
 	for (__u32 step = 0; step < EGRESS_SETS_OF_PACKET; step++) {
+		__u32 last = count; /* by one register less: the stack is scarce here */
 		__u64 answer;
 
-		if (!refs)
+		asm volatile("%0 -= %1" : "+r"(last) : "r"(step));
+		if (!last)
 			return 0;
-		refs--;
-		answer = judge_by_name(ASK, entry->refs[refs & (REFS_SIZE - 1)], audited);
+		answer = judge_by_name(ASK, entry->refs[(last - 1) & (REFS_SIZE - 1)], audited);
 		if (answer)
 			return answer;
 	}
@@ -408,6 +529,46 @@ __noinline __u64 judge_origin_by_door(__u64 origin, __u64 levels, __u64 addr_pac
 		if (answer)
 			return answer;
 	}
+	return 0;
+}
+
+/* Called after a walk: whether judge_at_once() can judge this cgroup. */
+__noinline int note_sole_set(__u64 leaf, __u64 when)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+	__u32 since = second_of(bpf_ktime_get_boot_ns()), ref, set_index = 0;
+	struct egress_anchor *anchor;
+	struct egress_set *set;
+
+	if (!entry)
+		return 0;
+	ref = entry->refs[0];
+	if (entry->sum == sum_of(leaf, when, 1, sum_of_ref(ref, 0))) { /* one name, no rules of other tools */
+		ref &= ~REF_OWN;
+		anchor = bpf_map_lookup_elem(&anchors, &ref);
+		if (anchor) {
+			set_index = anchor->first_set;
+			set = bpf_map_lookup_elem(&sets, &set_index);
+			if (!set || set->next)
+				set_index = 0;
+		}
+	}
+	entry->sole.set = set_index;
+	entry->sole.since = since;
+	entry->sole.sum = sum_of_words(leaf, when, SUM_SOLE, set_index, since);
+	return 0;
+}
+
+/* What is remembered beside the names of an entry, if it has names and no rules of other tools. */
+__noinline int note_the_rest(__u64 leaf, __u64 when)
+{
+	volatile struct cache_entry *entry = cache_slot(leaf);
+
+	if (!entry || !entry->count || entry->door)
+		return 0;
+	note_lengths_v4(leaf, when);
+	note_lengths_v6(leaf, when);
+	note_sole_set(leaf, when);
 	return 0;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Nearly every packet of a cgroup with rules meets none of them, and is told so here:
- * for each prefix length that the rules of its names have, one look at a Bloom filter
- * over the prefixes of all rules. A hit decides nothing, it only leads to the long way.
+ * Nearly every packet of a cgroup with rules meets none of them, and is told so here by
+ * a Bloom filter over the prefixes of all rules: one look for each group of prefix lengths
+ * (egress_sieve_lead) that the rules of its names have, and after a hit one for each
+ * length of the group. A hit with a length that a rule has decides nothing, it only leads on.
  *
- * Which lengths, is remembered beside the names of the cgroup, in two words for each
- * family with a sum of their own. Like the entry they hold for one epoch and tick: rules
- * of another epoch may have other lengths. A run copies the words, sums the copy and
- * compares; what another run writes meanwhile makes the sums differ.
+ * Which lengths, is remembered beside the names of the cgroup, in words with a sum of
+ * their own. Like the entry they hold for one epoch and tick: rules of another epoch may
+ * have other lengths. A run copies the words, sums the copy and compares; what another
+ * run writes meanwhile makes the sums differ.
  */
 #ifndef EGRESS_DATAPATH_SIEVE_H
 #define EGRESS_DATAPATH_SIEVE_H
@@ -59,23 +60,22 @@ static __always_inline bool sieve_holds(__u64 addr01, __u64 addr23, __u32 plen, 
 }
 
 /*
- * Which prefix lengths there are, one bit each. `part` names some of them: IPv4 from 32
- * down to 0, IPv6 0 to 63, 64 to 127 and 128. U64_MAX if it cannot be said.
+ * Which prefix lengths there are, one bit each. `part` names some of them: IPv4, IPv6 from
+ * 0 to 63, 64 to 127 and 128. U64_MAX if it cannot be said.
  */
 #define LENGTHS_V4 0
 #define LENGTHS_V6 1
 
-#define LENGTH_ANY_V4 (1ull << 32) /* prefix length 0 */
-#define LENGTH_ANY_V6 1ull
+#define LENGTH_ANY 1ull /* prefix length 0 */
 
 __noinline __u64 lengths_of_run(__u64 run, __u64 part)
 {
-	__u32 at = run, left = run >> 32, v4 = 1 - is_set(part);
+	__u32 at = run, left = run >> 32, upper = part - is_set(part); /* of the length */
 	__u64 lengths = 0;
 
 	for (__u32 step = 0; step < EGRESS_SHAPES_MAX; step++) {
 		struct egress_shape *shape;
-		__u32 plen, other;
+		__u32 plen;
 
 		if (!left)
 			return lengths;
@@ -83,9 +83,7 @@ __noinline __u64 lengths_of_run(__u64 run, __u64 part)
 		if (!shape)
 			return U64_MAX;
 		plen = shape->plen;
-		other = ((plen >> 6) ^ (__u32)(part - LENGTHS_V6)) * (1 - v4);
-		plen = v4 * (32 - plen) + (1 - v4) * plen;
-		lengths |= (1 - is_set(other)) << (plen & 63);
+		lengths |= (__u64)(1 - is_set(plen >> 6 ^ upper)) << (plen & 63);
 		at++;
 		left--;
 	}
@@ -136,109 +134,209 @@ __noinline __u64 lengths_of_entry(__u64 leaf, __u64 when, __u64 part)
 	return entry->sum == sum_of(leaf, when, count, refs) ? lengths : U64_MAX;
 }
 
-static __always_inline __u64 sum_of_lengths(__u64 id, __u64 when, __u64 v6, __u64 first, __u64 second)
+/* kind: what is summed, and of which family. */
+static __always_inline __u64 sum_of_words(__u64 id, __u64 when, __u64 kind, __u64 first, __u64 second)
 {
-	return sum_of(id, when, v6 + 1, first * 0x9E3779B185EBCA87ull + second * 0xA0761D6478BD642Full);
+	return sum_of(id, when, first, second * 0xA0761D6478BD642Full + kind);
+}
+
+#define SUM_PROBES 1
+#define SUM_BITS 3
+#define SUM_SOLE 5
+
+#define PROBE_ALL 0xFF /* a rule has prefix length 0: every packet has a hit */
+
+/* What is asked first for the lengths first to first + size - 1 of a part: none (0), the only one, or the lead. */
+__noinline int probe_of_group(__u64 bits, __u32 first, __u32 size)
+{
+	__u32 only = 0, count = 0;
+
+	bits = bits >> (first & 63) & U64_MAX >> (64 - size & 63);
+	for (__u32 i = 0; i < 64; i++) {
+		__u32 one = bits & 1;
+
+		only += one * i;
+		count += one;
+		bits >>= 1;
+	}
+	return (first + only * (1 - is_set(count - 1))) * is_set(count);
+}
+
+/* Adds a probe of this many bits more than counted in its part. */
+static __always_inline __u64 add_probe(__u64 probes, __u32 *count, __u32 probe, __u32 offset)
+{
+	__u32 at = *count;
+
+	*count = at + is_set(probe);
+	return probes | ((__u64)(probe + offset) * is_set(probe)) << (8 * at & 63);
 }
 
 /* `usable`: otherwise a sum that never fits. */
-static __always_inline void store_lengths(__u64 leaf, __u64 when, __u64 v6, __u64 first, __u64 second, bool usable)
+static __always_inline void store_lengths(__u64 leaf, __u64 when, __u64 v6, __u64 probes, __u64 low, __u64 high,
+					  bool usable)
 {
 	volatile struct cache_entry *entry = cache_slot(leaf);
+	volatile struct cached_lengths *lengths;
 
 	if (!entry)
 		return;
-	entry->lengths[v6 & 1].words[0] = first;
-	entry->lengths[v6 & 1].words[1] = second;
-	entry->lengths[v6 & 1].sum = sum_of_lengths(leaf, when, v6, first, second) + !usable;
+	lengths = &entry->lengths[v6 & 1];
+	lengths->probes = probes;
+	lengths->sum = sum_of_words(leaf, when, SUM_PROBES + v6, probes, 0) + !usable;
+	lengths->bits[0] = low;
+	lengths->bits[1] = high;
+	lengths->bits_sum = sum_of_words(leaf, when, SUM_BITS + v6, low, high);
 }
 
-/* Called after a walk. IPv4: the bits as they are. */
+/* Called after a walk. The longer ones first. */
 __noinline int note_lengths_v4(__u64 leaf, __u64 when)
 {
-	__u64 lengths = lengths_of_entry(leaf, when, LENGTHS_V4);
+	__u64 bits = lengths_of_entry(leaf, when, LENGTHS_V4), probes = 0;
+	__u32 count = 0;
 
-	store_lengths(leaf, when, 0, lengths, 0, lengths < LENGTH_ANY_V4);
+	probes = add_probe(probes, &count, probe_of_group(bits, 24, 9), 0);
+	probes = add_probe(probes, &count, probe_of_group(bits, 20, 4), 0);
+	probes = add_probe(probes, &count, probe_of_group(bits, 16, 4), 0);
+	probes = add_probe(probes, &count, probe_of_group(bits, 12, 4), 0);
+	probes = add_probe(probes, &count, probe_of_group(bits, 8, 4), 0);
+	probes = add_probe(probes, &count, probe_of_group(bits, 1, 7), 0);
+	store_lengths(leaf, when, 0, bits & LENGTH_ANY ? PROBE_ALL : probes, bits, 0, bits != U64_MAX);
 	return 0;
-}
-
-/* IPv6: a list of bytes, for 128 bits would take long to look through. */
-union length_list {
-	__u64 words[LENGTHS_V6_MAX / 8];
-	__u8 bytes[LENGTHS_V6_MAX];
-};
-
-/* Adds the lengths `first` and up to 63 more; no branches, see subject.bpf.h. */
-static __always_inline __u32 list_part(union length_list *list, __u32 count, __u64 lengths, __u32 first)
-{
-	for (__u32 i = 0; i < 64; i++) {
-		__u64 wanted = lengths >> i & 1;
-
-		list->bytes[count & (LENGTHS_V6_MAX - 1)] |= (first + i) & -wanted;
-		count += wanted;
-	}
-	return count;
 }
 
 __noinline int note_lengths_v6(__u64 leaf, __u64 when)
 {
 	__u64 low = lengths_of_entry(leaf, when, LENGTHS_V6), high = lengths_of_entry(leaf, when, LENGTHS_V6 + 1),
-	      full = lengths_of_entry(leaf, when, LENGTHS_V6 + 2);
-	union length_list list = {};
-	__u32 count = list_part(&list, 0, low, 0);
+	      full = lengths_of_entry(leaf, when, LENGTHS_V6 + 2), probes = 0;
+	__u32 count = 0;
 
-	count = list_part(&list, count, high, 64);
-	list.bytes[count & (LENGTHS_V6_MAX - 1)] |= 128 & -(full & 1);
-	count += full & 1;
-	store_lengths(leaf, when, 1, list.words[0], list.words[1],
-		      !(low & LENGTH_ANY_V6) && high != U64_MAX && full <= 1 && count <= LENGTHS_V6_MAX);
+	probes = add_probe(probes, &count, full & 1, 127);
+	probes = add_probe(probes, &count, 64 * is_set(high) , 0);
+	probes = add_probe(probes, &count, probe_of_group(low, 48, 16), 0);
+	probes = add_probe(probes, &count, probe_of_group(low, 40, 8), 0);
+	probes = add_probe(probes, &count, probe_of_group(low, 32, 8), 0);
+	probes = add_probe(probes, &count, probe_of_group(low, 24, 8), 0);
+	probes = add_probe(probes, &count, probe_of_group(low, 16, 8), 0);
+	probes = add_probe(probes, &count, probe_of_group(low, 1, 15), 0);
+	store_lengths(leaf, when, 1, low & LENGTH_ANY ? PROBE_ALL : probes, low, high,
+		      low != U64_MAX && high != U64_MAX && full != U64_MAX);
 	return 0;
 }
 
-/* Whether no prefix of these lengths is that of a rule. */
-static __always_inline bool none_holds_v4(__u64 lengths, __be32 addr)
+#ifndef EGRESS_STRICT
+
+/*
+ * The lead of a group has a hit: does one of the lengths that rules have? Where the group is
+ * shorter than the loop, some of the next group are asked too, which does no harm.
+ */
+__noinline int group_holds_v4(__u64 id, __u64 when, __be32 addr, __u32 lead)
 {
-#pragma clang loop unroll(disable)
-	for (__u32 plen = 32; plen; plen--) {
-		if (!lengths)
-			return true;
-		if ((lengths & 1) && sieve_holds(addr & masks[MASK_ZERO + plen], 0, plen, 0))
-			return false;
-		lengths >>= 1;
+	volatile struct cache_entry *entry = cache_slot(id);
+	__u64 bits;
+
+	if (!entry)
+		return 1;
+	bits = entry->lengths[0].bits[0];
+	if (entry->lengths[0].bits_sum != sum_of_words(id, when, SUM_BITS, bits, 0))
+		return 1;
+	bits >>= lead & 0x3F;
+	for (__u32 i = 0; i < 9; i++) {
+		__u32 plen = (lead + i) & 0x3F;
+
+		if (!bits)
+			return 0;
+		if (bits & 1 && sieve_holds(addr & masks[MASK_ZERO + plen], 0, plen, 0))
+			return 1;
+		bits >>= 1;
 	}
-	return true;
+	return 0;
 }
 
-static __always_inline bool none_holds_v6(__u64 first, __u64 second, __u64 addr01, __u64 addr23)
+__noinline int group_holds_v6(__u64 id, __u64 when, __u64 addr01, __u64 addr23, __u32 lead)
+{
+	volatile struct cache_entry *entry = cache_slot(id);
+	__u64 low, high, bits;
+
+	if (!entry)
+		return 1;
+	low = entry->lengths[1].bits[0];
+	high = entry->lengths[1].bits[1];
+	if (entry->lengths[1].bits_sum != sum_of_words(id, when, SUM_BITS + 1, low, high))
+		return 1;
+	bits = (lead & 64 ? high : low) >> (lead & 0x3F);
+	for (__u32 i = 0; i < 64; i++) {
+		__u32 plen = (lead + i) & 0x7F;
+
+		if (!bits)
+			return 0;
+		if (bits & 1 && sieve_holds(addr01 & mask01(plen), addr23 & mask23(plen), plen, 1))
+			return 1;
+		bits >>= 1;
+	}
+	return 0;
+}
+
+/* Lengths that begin a group with more. */
+#define LEADS_V4 (1ull << 24 | 1ull << 20 | 1ull << 16 | 1ull << 12 | 1ull << 8 | 1ull << 1)
+#define LEADS_V6 (1ull << 48 | 1ull << 40 | 1ull << 32 | 1ull << 24 | 1ull << 16 | 1ull << 1 | 1ull /* 64 */)
+
+/* Whether no prefix of a rule holds the address. */
+static __always_inline bool none_holds_v4(__u64 probes, __u64 id, __u64 when, __be32 addr)
 {
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < LENGTHS_V6_MAX; i++) {
-		__u32 plen = first & 0xFF;
+	for (int i = 0; i < PROBES_MAX; i++) {
+		__u32 plen = probes & 0x3F;
 
 		if (!plen)
 			return true;
-		if (sieve_holds(addr01 & mask01(plen), addr23 & mask23(plen), plen, 1))
+		if (sieve_holds(addr & masks[MASK_ZERO + plen], 0, plen, 0) &&
+		    (!(LEADS_V4 >> plen & 1) || group_holds_v4(id, when, addr, plen)))
 			return false;
-		first = first >> 8 | second << 56;
-		second >>= 8;
+		probes >>= 8;
 	}
 	return true;
 }
 
-#ifndef EGRESS_STRICT
+static __always_inline bool none_holds_v6(__u64 probes, __u64 id, __u64 when, __u64 addr01, __u64 addr23)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < PROBES_MAX; i++) {
+		__u32 plen = probes & 0xFF;
+
+		if (!plen)
+			return true;
+		if (sieve_holds(addr01 & mask01(plen), addr23 & mask23(plen), plen, 1) &&
+		    (plen > 64 || !(LEADS_V6 >> (plen & 0x3F) & 1) || group_holds_v6(id, when, addr01, addr23, plen)))
+			return false;
+		probes >>= 8;
+	}
+	return true;
+}
+
+/* The probes of a family; PROBE_ALL if nothing is known. */
+static __always_inline __u64 probes_of(volatile struct cache_entry *entry, __u64 id, __u64 when, __u32 v6)
+{
+	__u64 probes = entry->lengths[v6].probes;
+
+	return entry->lengths[v6].sum == sum_of_words(id, when, SUM_PROBES + v6, probes, 0) ? probes : PROBE_ALL;
+}
+
 /* Whether the packet is one of the common kind and meets no rule. False says nothing. */
 static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct cache_entry *entry, __u64 id, __u64 when)
 {
-	struct flow flow = {};
-	__u32 packed = read_plain(skb, &flow), v6 = packed & FLOW_V6;
-	__u64 first = entry->lengths[v6].words[0], second = entry->lengths[v6].words[1];
+	__u8 *data = (void *)(long)skb->data;
+	__u64 probes;
 
-	if (!packed || entry->lengths[v6].sum != sum_of_lengths(id, when, v6, first, second))
+	if (is_plain_v4(skb)) {
+		probes = probes_of(entry, id, when, 0);
+		return probes != PROBE_ALL && none_holds_v4(probes, id, when, *(__be32 *)(data + 16));
+	}
+	if (!is_plain_v6(skb))
 		return false;
-	if (v6)
-		return none_holds_v6(first, second, (__u64)flow.addr[1] << 32 | flow.addr[0],
-				     (__u64)flow.addr[3] << 32 | flow.addr[2]);
-	return none_holds_v4(first, flow.addr[0]);
+	probes = probes_of(entry, id, when, 1);
+	return probes != PROBE_ALL && none_holds_v6(probes, id, when,
+						    (__u64)*(__be32 *)(data + 28) << 32 | *(__be32 *)(data + 24),
+						    (__u64)*(__be32 *)(data + 36) << 32 | *(__be32 *)(data + 32));
 }
 #endif
 

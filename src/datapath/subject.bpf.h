@@ -23,12 +23,21 @@
 
 #define REFS_SIZE 32 /* EGRESS_SETS_OF_PACKET, and a power of two */
 
-#define LENGTHS_V6_MAX 16 /* as many prefix lengths of IPv6 are listed; a power of two */
+#define PROBES_MAX 8
 
-/* See sieve.bpf.h. IPv4: one bit each, 32 first. IPv6: one byte each, the rest zero. */
+/* See sieve.bpf.h: which prefix lengths the rules of the names have, of one family. */
 struct cached_lengths {
+	__u64 probes; /* what is asked first: a byte each, the rest zero */
+	__u64 sum;    /* of the probes */
+	__u64 bits[2];
+	__u64 bits_sum;
+};
+
+/* The only set that can judge the cgroup; see judge_at_once(). */
+struct cached_sole_set {
 	__u64 sum;
-	__u64 words[LENGTHS_V6_MAX / 8];
+	__u32 set; /* 0 = more, or none */
+	__u32 since; /* CLOCK_BOOTTIME of the walk, in units of second_of() */
 };
 
 struct cache_entry {
@@ -40,6 +49,7 @@ struct cache_entry {
 	__u32 count; /* of refs; may be more than fit: then nothing is known */
 	__u32 refs[REFS_SIZE]; /* root first */
 	struct cached_lengths lengths[2]; /* IPv4, IPv6 */
+	struct cached_sole_set sole;
 };
 
 struct {
@@ -79,6 +89,25 @@ static __always_inline __u64 is_set(__u64 x)
 }
 
 #ifndef EGRESS_STRICT
+extern void *bpf_cast_to_kern_ctx(void *) __ksym __weak; /* 6.2 */
+
+#define NO_FULL_SOCKET (1 << 6 | 1 << 12) /* TCP_TIME_WAIT, TCP_NEW_SYN_RECV */
+
+/* Cgroup id of a packet. Without the helper where that can be: each call costs 5 to 8 ns where returns are guarded. */
+static __always_inline __u64 cgroup_of_packet(struct __sk_buff *skb)
+{
+	struct sk_buff *packet;
+	struct sock *sk;
+
+	if (!has_kernel_context)
+		return bpf_skb_cgroup_id(skb);
+	packet = bpf_cast_to_kern_ctx(skb);
+	sk = packet->sk;
+	if (!sk || 1 << (sk->__sk_common.skc_state & 31) & NO_FULL_SOCKET)
+		return bpf_skb_cgroup_id(skb);
+	return sk->sk_cgrp_data.cgroup->kn->id;
+}
+
 /* Cgroup id of the ancestor of a packet `depth` levels below the enforced root; 0 = not that deep. */
 static __always_inline __u64 packet_ancestor(struct __sk_buff *skb, __u32 depth)
 {
@@ -144,7 +173,7 @@ static __always_inline struct cache_entry *cache_slot(__u64 id)
 	return bpf_map_lookup_elem(&cache, &slot);
 }
 
-/* Takes an entry that holds now; false: walk. */
+/* Takes an entry that holds now; false: walk, and try again. */
 static __always_inline bool recall(struct subject *subject, __u64 when)
 {
 	volatile struct cache_entry *entry = subject->entry;
@@ -162,10 +191,8 @@ static __always_inline bool recall(struct subject *subject, __u64 when)
 }
 
 /* recall() for the one answer that needs no more: the entry holds now, and names nothing. */
-static __always_inline bool has_no_rules(struct cache_entry *at, __u64 id, __u64 when)
+static __always_inline bool has_no_rules(volatile struct cache_entry *entry, __u64 id, __u64 when)
 {
-	volatile struct cache_entry *entry = at;
-
 	return entry->sum == sum_of(id, when, 0, 0) && entry->id == id;
 }
 
@@ -274,8 +301,11 @@ __noinline int walk_origin(__u64 origin, __u64 id, __u64 when)
 	return 0;
 }
 
-/* How often it is judged anew because a run that interrupted this one took its cache entry. */
-#define ATTEMPTS 4
+/*
+ * How often it is tried: once to walk, if the entry does not hold, and three times more
+ * because a run that interrupted this one took its cache entry.
+ */
+#define ATTEMPTS 5
 
 /*
  * Epoch and tick. subject->id is set by the caller; false: the entry must be walked.

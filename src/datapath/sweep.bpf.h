@@ -48,12 +48,11 @@ static __always_inline bool take_maintenance(struct egress_control *control, __u
 					   EGRESS_MAINTENANCE_SWEEP) == EGRESS_MAINTENANCE_LIBRARY;
 }
 
-/* Takes the rule out of the chain of this key. */
-static __noinline int unlink_rule(struct egress_rule *rule, struct egress_index_key *key, __u32 chain)
+/* Takes a rule out of its chain, `next` follows it there. place_chain: where the chain begins << 32 | enum egress_chain. */
+__noinline int unlink_rule(__u64 place_chain, __u32 id, __u32 next)
 {
-	volatile __u32 *head = head_at(egress_index_place(egress_index_hash(key), chain & (EGRESS_CHAINS - 1), heads_mask));
-	__u32 id = rule->id, next = rule->next[chain & (EGRESS_CHAINS - 1)];
-	__u32 at;
+	volatile __u32 *head = head_at(place_chain >> 32);
+	__u32 chain = place_chain & (EGRESS_CHAINS - 1), at;
 
 	if (!head)
 		return 0;
@@ -67,13 +66,19 @@ static __noinline int unlink_rule(struct egress_rule *rule, struct egress_index_
 
 		if (!before || before->id != at)
 			return 0;
-		at = before->next[chain & (EGRESS_CHAINS - 1)];
+		at = before->next[chain];
 		if (at == id) {
-			before->next[chain & (EGRESS_CHAINS - 1)] = next;
+			before->next[chain] = next;
 			return 0;
 		}
 	}
 	return 0;
+}
+
+static __always_inline void unlink_from(const struct egress_rule *rule, const struct egress_index_key *key, __u32 chain)
+{
+	unlink_rule((__u64)egress_index_place(egress_index_hash(key), chain, heads_mask) << 32 | chain, rule->id,
+		    rule->next[chain]);
 }
 
 static __always_inline void unlink_everywhere(struct egress_rule *rule)
@@ -85,12 +90,12 @@ static __always_inline void unlink_everywhere(struct egress_rule *rule)
 	key.addr[2] = rule->addr[2];
 	key.addr[3] = rule->addr[3];
 	if (rule->port_first || (rule->flags & EGRESS_RULE_PROTO))
-		unlink_rule(rule, &key, EGRESS_CHAIN_MARK);
+		unlink_from(rule, &key, EGRESS_CHAIN_MARK);
 	if (rule->flags & EGRESS_RULE_PROTO)
 		key.proto = rule->proto == PROTO_ICMPV6 ? PROTO_ICMP : rule->proto;
 	if (rule->port_first == rule->port_last)
 		key.port = rule->port_first;
-	unlink_rule(rule, &key, EGRESS_CHAIN_PLAIN);
+	unlink_from(rule, &key, EGRESS_CHAIN_PLAIN);
 }
 
 static __noinline int remove_rule(struct egress_rule *rule)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "engine/sieve.hpp"
 
+#include <arpa/inet.h>
+
 #include <vector>
 
 namespace egress {
@@ -12,17 +14,28 @@ struct Place {
   __u64 bits;
 };
 
-Place place_of(const egress_rule& rule, bool v6, std::size_t words) {
-  const auto pair = [&](int first) { return static_cast<__u64>(rule.addr[first + 1]) << 32 | rule.addr[first]; };
-  const __u64 hash = egress_sieve_hash(pair(0), pair(2), rule.plen, v6 ? 1 : 0);
+Place place_of(const egress_rule& rule, __u32 plen, bool v6, std::size_t words) {
+  const auto word = [&](unsigned at) {
+    const __u32 bits = plen <= 32 * at ? 0 : plen - 32 * at;
+    return bits >= 32 ? rule.addr[at] : rule.addr[at] & htonl(~(~__u32{0} >> bits));
+  };
+  const auto pair = [&](unsigned first) { return static_cast<__u64>(word(first + 1)) << 32 | word(first); };
+  const __u64 hash = egress_sieve_hash(pair(0), pair(2), plen, v6 ? 1 : 0);
   return {egress_sieve_word(hash) & (words - 1), egress_sieve_bits(hash)};
+}
+
+template <typename Visit>
+void for_each_place(const egress_rule& rule, bool v6, std::size_t words, Visit visit) {
+  const __u32 lead = egress_sieve_lead(rule.plen, v6 ? 1 : 0);
+  visit(place_of(rule, rule.plen, v6, words));
+  if (lead != rule.plen) visit(place_of(rule, lead, v6, words));
 }
 
 template <typename Visit>
 void for_each_place(const egress_rule& rule, std::size_t words, Visit visit) {
   if (rule.plen == 0) return;
-  if ((rule.flags & EGRESS_RULE_V4) != 0) visit(place_of(rule, false, words));
-  if ((rule.flags & EGRESS_RULE_V6) != 0) visit(place_of(rule, true, words));
+  if ((rule.flags & EGRESS_RULE_V4) != 0) for_each_place(rule, false, words, visit);
+  if ((rule.flags & EGRESS_RULE_V6) != 0) for_each_place(rule, true, words, visit);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "drop_egress_by_cgroup.skel.h"
+#include "sys/kernel_context.hpp"
 #include "sys/libbpf_log.hpp"
 #include "sys/privileges.hpp"
 #include "sys/program.hpp"
@@ -81,6 +82,7 @@ class ObjectLoading {
  public:
   ObjectLoading(const Object::Settings& settings, const MapFds& existing) : settings_(settings), existing_(existing) {
     for (const HookGroup group : hook_groups) features_.push_back({std::string(name_of(group)), true, {}});
+    if (!kernel_context_) take_out_missing_calls();
   }
 
   Result<Object> run() {
@@ -112,6 +114,7 @@ class ObjectLoading {
 
   /// The packet hook, with each group that loads when it is alone: to verify the packet hook takes the longest.
   Result<Object::Skeleton> without_what_is_refused() {
+    kernel_context_ = false;
     Groups taken{};
     taken[index_of(HookGroup::Packets)] = true;
     for (const HookGroup group : hook_groups) {
@@ -136,6 +139,7 @@ class ObjectLoading {
     skeleton->rodata->heads_mask = heads_mask(settings_.max_rules);
     skeleton->rodata->sieve_mask = *entries_for("sieve", settings_.max_rules) - 1;
     skeleton->rodata->debug = settings_.debug;
+    skeleton->rodata->has_kernel_context = kernel_context_;
     size_maps(skeleton->obj, settings_.max_rules);
     choose_programs(skeleton->obj, groups);
     if (Result<void> reused = reuse_maps(skeleton->obj, existing_); !reused) return std::move(reused).error();
@@ -148,6 +152,7 @@ class ObjectLoading {
   const Object::Settings& settings_;
   const MapFds& existing_;
   std::vector<Feature> features_;
+  bool kernel_context_ = has_kernel_context();
 };
 
 void Object::Close::operator()(drop_egress_by_cgroup* skeleton) const { drop_egress_by_cgroup__destroy(skeleton); }

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "sys/kernel_context.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace egress {
+namespace {
+
+bool is_missing_call(const bpf_insn& instruction) {
+  return instruction.code == (BPF_JMP | BPF_CALL) && instruction.src_reg == BPF_PSEUDO_KFUNC_CALL &&
+         instruction.imm == 0;
+}
+
+/// Called by libbpf between relocation and load.
+int take_out(bpf_program* program, bpf_prog_load_opts* /*options*/, long /*cookie*/) {
+  const bpf_insn* first = bpf_program__insns(program);
+  std::vector<bpf_insn> code(first, first + bpf_program__insn_cnt(program));
+  const bpf_insn nothing{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0};
+  std::ranges::replace_if(code, is_missing_call, nothing);
+  return bpf_program__set_insns(program, code.data(), code.size());
+}
+
+}  // namespace
+
+bool has_kernel_context() { return libbpf_find_vmlinux_btf_id("bpf_cast_to_kern_ctx", BPF_TRACE_FENTRY) > 0; }
+
+void take_out_missing_calls() {
+  static const int registered = [] {
+    LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = take_out);
+    return libbpf_register_prog_handler("cgroup_skb/egress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS,
+                                        &options);
+  }();
+  static_cast<void>(registered);
+}
+
+}  // namespace egress
