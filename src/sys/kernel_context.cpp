@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "sys/kernel_release.hpp"
+
 namespace egress {
 namespace {
 
@@ -26,7 +28,7 @@ int take_out(bpf_program* program, bpf_prog_load_opts* /*options*/, long /*cooki
 
 }  // namespace
 
-bool has_kernel_context() { return libbpf_find_vmlinux_btf_id("bpf_cast_to_kern_ctx", BPF_TRACE_FENTRY) > 0; }
+bool has_kernel_context() { return !release_older_than(kernel_release(), 6, 2); }
 
 void take_out_missing_calls() {
   static const int registered = [] {

@@ -86,29 +86,39 @@ class ObjectLoading {
   }
 
   Result<Object> run() {
-    Result<Object::Skeleton> skeleton = Error{};
-    if (forbids_functions()) {
-      skeleton = without_creation("Operation not permitted: this kernel lets nobody attach programs to functions");
-    } else {
-      Groups all;
-      all.fill(true);
-      skeleton = attempt(all);
-      if (!skeleton) skeleton = without_creation(skeleton.error().cause);
-    }
+    leave_out_what_is_known_to_lack();
+    Result<Object::Skeleton> skeleton = attempt(tried_);
+    if (!skeleton && tried_[index_of(HookGroup::Creation)]) skeleton = without_creation(skeleton.error().cause);
     if (!skeleton) skeleton = without_what_is_refused();
     if (!skeleton) return std::move(skeleton).error();
     return Object(*std::move(skeleton), std::move(features_));
   }
 
  private:
+  void leave_out(HookGroup group, std::string why) {
+    tried_[index_of(group)] = false;
+    features_[index_of(group)] = {std::string(name_of(group)), false, std::move(why)};
+  }
+
+  /// Small programs can say it before the large ones are verified in vain.
+  void leave_out_what_is_known_to_lack() {
+    tried_.fill(true);
+    if (forbids_functions()) {
+      leave_out(HookGroup::Creation, "Operation not permitted: this kernel lets nobody attach programs to functions");
+    }
+    const bool calls = libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, nullptr) == 1;
+    if (!calls) leave_out(HookGroup::Clock, "Invalid argument: programs that are run on call need Linux 5.14");
+    if (!calls || libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_timer_init, nullptr) != 1)
+      leave_out(HookGroup::Sweep, "Invalid argument: timers of programs need Linux 5.15");
+  }
+
   /// What new kernels refuse too, where programs may not be attached to functions. Its program is the first of the
   /// object, so that this costs no verification.
   Result<Object::Skeleton> without_creation(const std::string& why) {
-    Groups most;
-    most.fill(true);
+    Groups most = tried_;
     most[index_of(HookGroup::Creation)] = false;
     Result<Object::Skeleton> skeleton = attempt(most);
-    if (skeleton) features_[index_of(HookGroup::Creation)] = {std::string(name_of(HookGroup::Creation)), false, why};
+    if (skeleton) leave_out(HookGroup::Creation, why);
     return skeleton;
   }
 
@@ -118,7 +128,7 @@ class ObjectLoading {
     Groups taken{};
     taken[index_of(HookGroup::Packets)] = true;
     for (const HookGroup group : hook_groups) {
-      if (group == HookGroup::Packets) continue;
+      if (group == HookGroup::Packets || !tried_[index_of(group)]) continue;
       Groups alone{};
       alone[index_of(group)] = true;
       Result<Object::Skeleton> loaded = attempt(alone);
@@ -152,6 +162,7 @@ class ObjectLoading {
   const Object::Settings& settings_;
   const MapFds& existing_;
   std::vector<Feature> features_;
+  Groups tried_{};
   bool kernel_context_ = has_kernel_context();
 };
 
