@@ -41,7 +41,7 @@ __noinline int rule_refuses(__u64 id_epoch, __u32 set)
 
 	if (!id || !rule || rule->id != id || rule->set != set || !(rule->flags & EGRESS_RULE_NO_PACKET_SOCKETS))
 		return 0;
-	return in_force(rule, (__u32)id_epoch, SINCE_UNKNOWN) && rule->id == id;
+	return in_force(rule, (__u32)id_epoch) && rule->id == id;
 }
 
 /* From here on: the id of a rule that refuses packet sockets; 0 = none. One global function a level, as in match.bpf.h. */

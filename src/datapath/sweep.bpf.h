@@ -11,7 +11,7 @@
 #ifndef EGRESS_DATAPATH_SWEEP_H
 #define EGRESS_DATAPATH_SWEEP_H
 
-#include "datapath/match.bpf.h"
+#include "datapath/door.bpf.h"
 
 #define SWEEP_PERIOD (250 * 1000 * 1000ull) /* ns */
 #define CLOCK_BOOTTIME 7

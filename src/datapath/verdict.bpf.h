@@ -3,7 +3,8 @@
 #ifndef EGRESS_DATAPATH_VERDICT_H
 #define EGRESS_DATAPATH_VERDICT_H
 
-#include "datapath/match.bpf.h"
+#include "datapath/door.bpf.h"
+#include "datapath/sole_set.bpf.h"
 
 /* Not static: the BTF of a static constant has no offset that libbpf could mend (bpf_printk makes one). */
 const char verdict_format[] = "egress: cgroup %llu rule %u action %u";

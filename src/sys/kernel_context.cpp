@@ -2,15 +2,19 @@
 #include "sys/kernel_context.hpp"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
-
-#include "sys/kernel_release.hpp"
 
 namespace egress {
 namespace {
+
+struct FreeBtf {
+  void operator()(btf* types) const { btf__free(types); }
+};
 
 bool is_missing_call(const bpf_insn& instruction) {
   return instruction.code == (BPF_JMP | BPF_CALL) && instruction.src_reg == BPF_PSEUDO_KFUNC_CALL &&
@@ -28,7 +32,10 @@ int take_out(bpf_program* program, bpf_prog_load_opts* /*options*/, long /*cooki
 
 }  // namespace
 
-bool has_kernel_context() { return !release_older_than(kernel_release(), 6, 2); }
+bool has_kernel_context() {
+  const std::unique_ptr<btf, FreeBtf> types(btf__load_vmlinux_btf());
+  return types != nullptr && btf__find_by_name_kind(types.get(), "bpf_cast_to_kern_ctx", BTF_KIND_FUNC) > 0;
+}
 
 void take_out_missing_calls() {
   static const int registered = [] {

@@ -3,8 +3,7 @@
 
 namespace egress {
 
-/// Whether programs may look at the kernel's own packet: bpf_cast_to_kern_ctx (6.2). By the release: to look into the
-/// types of the kernel takes longer than all else. Where it proves wrong, the loader goes on without.
+/// Whether programs may look at the kernel's own packet: bpf_cast_to_kern_ctx (6.2) is among its types.
 [[nodiscard]] bool has_kernel_context();
 
 /// From now on calls of kernel functions that are not there are taken out of packet programs when they are loaded,
