@@ -83,7 +83,7 @@ __noinline __u64 judge_origin_by_door(__u64 origin, __u64 levels, __u64 addr_pac
 
 		if (!(levels >> depth & 1))
 			continue;
-		answer = door_rule(origin_ancestor(origin, depth), addr_packed, any_destination);
+		answer = door_rule(ancestor_of(origin, depth), addr_packed, any_destination);
 		if (answer)
 			return answer;
 	}

@@ -49,16 +49,6 @@ static __always_inline __u64 limit_exceeded(void)
 /* How often a set is asked again because a rule changed hands while it was read. */
 #define RETRIES 32
 
-/* Counts a rule that lets packets pass; id 0 = none. */
-__noinline int count_passing(__u32 id, __u64 audited)
-{
-	const struct amount amount = {.packets = audited >> 32, .bytes = (__u32)audited};
-
-	if (id && audited)
-		count_rule(EGRESS_COUNTER_RULE | id, &amount);
-	return 0;
-}
-
 /* The rules behind one shape (index into `shapes`) of a set: set_shape: set << 32 | shape. */
 __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 {
@@ -70,7 +60,7 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 	struct egress_shape *shape = bpf_map_lookup_elem(&shapes, &index);
 	struct egress_index_key key;
 	volatile __u32 *head;
-	__u64 decided = 0, wanted, met = 0;
+	__u64 decided = 0, wanted, packed;
 
 	if (!shape || !worth_a_look(shape, flow.flags))
 		return 0;
@@ -78,31 +68,31 @@ __noinline __u64 judge_by_shape(ASKED, __u64 set_shape, __u64 audited)
 	if (key.plen && !sieve_holds((__u64)key.addr[1] << 32 | key.addr[0], (__u64)key.addr[3] << 32 | key.addr[2],
 				     key.plen, flow.flags & FLOW_V6))
 		return 0;
-	wanted = (__u64)key.set << 24 | (__u64)shape->kind << 16 | key.plen;
-	head = head_at(egress_index_place(egress_index_hash(&key), wanted / (EGRESS_KIND_MARK << 16) & 1, heads_mask));
+	wanted = WANTED(key.set, shape->kind, key.plen);
+	head = head_at(egress_index_place(egress_index_hash(&key), shape->kind / EGRESS_KIND_MARK & 1, heads_mask));
 	if (!head)
 		return 0;
 	id = *head;
-	addr01 = (__u64)key.addr[1] << 32 | key.addr[0];
-	addr23 = (__u64)key.addr[3] << 32 | key.addr[2];
-	for (__u32 step = 0; step < EGRESS_CHAIN_MAX / CHAIN_PART + EGRESS_STEPS_MAX; step++) {
+	packed = (__u32)epoch_packed;
+	for (__u32 part = 0; part < EGRESS_CHAIN_MAX / CHAIN_PART + 1; part++) {
 		__u64 says;
-		__u32 any, audit;
+		__u32 decides;
 
 		if (!id)
 			return decided;
-		says = first_in_chain((__u64)id << 32 | epoch_packed >> 32, (__u32)epoch_packed | met, wanted, addr01,
-				      addr23);
+		says = first_in_chain((__u64)id << 32 | epoch_packed >> 32, packed, wanted,
+				      (__u64)key.addr[1] << 32 | key.addr[0], (__u64)key.addr[3] << 32 | key.addr[2]);
 		if (says >> 32 & SAYS_TORN)
 			return ANSWER(SAYS_TORN, 0);
-		any = ANY_ACTION(says >> 32);
-		audit = IS_AUDIT(says >> 32);
-		if ((any & ~audit) > is_set(audited))
+		if (audited && AUDITS(says))
+			count_audits(id, AUDITS(says), shape->kind / EGRESS_KIND_MARK, audited);
+		says &= AN_AUDIT(0) - 1;
+		decides = ANY_ACTION(says >> 32);
+		if (decides > is_set(audited))
 			return says;
+		decided += says * decides;
+		packed = (packed & ~MET) | decides * (MET | ONLY_AUDITS);
 		id = says;
-		count_passing(id * audit, audited);
-		decided += says * (any & ~audit & ~ANY_ACTION(decided >> 32));
-		met = any * MET;
 	}
 	return limit_exceeded();
 }
@@ -135,6 +125,16 @@ __noinline __u64 judge_by_set(ASKED, __u64 own_index, __u64 audited)
 		decided += answer * (1 - torn) * (1 - is_set(decided));
 	}
 	return limit_exceeded();
+}
+
+/* Counts a rule that lets packets pass; id 0 = none. */
+__noinline int count_passing(__u32 id, __u64 audited)
+{
+	const struct amount amount = {.packets = audited >> 32, .bytes = (__u32)audited};
+
+	if (id && audited)
+		count_rule(EGRESS_COUNTER_RULE | id, &amount);
+	return 0;
 }
 
 /* The sets of one name; the first that says drop or reject is final. */

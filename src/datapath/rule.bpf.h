@@ -6,6 +6,7 @@
 #ifndef EGRESS_DATAPATH_RULE_H
 #define EGRESS_DATAPATH_RULE_H
 
+#include "datapath/account.bpf.h"
 #include "datapath/flow.bpf.h"
 #include "datapath/sieve.bpf.h"
 
@@ -119,14 +120,14 @@ static __always_inline __u32 kind_of(const volatile struct egress_rule *rule)
 /*
  * Whether the rule is of the prefix and shape that was looked for: others stand in the same
  * chain. Which port and protocol it names, fits() asks. A rule in the chain of the marks is
- * of any kind. wanted: set << 24 | kind << 16 | prefix length.
+ * of any kind. wanted: see WANTED.
  */
 static __always_inline bool belongs(const volatile struct egress_rule *rule, __u64 wanted, __u64 addr01, __u64 addr23)
 {
-	__u32 kind = wanted >> 16 & 0xFF, v6 = kind & EGRESS_KIND_V6, mark = kind / EGRESS_KIND_MARK & 1;
+	__u32 kind = wanted >> 8 & 0xFF, v6 = kind & EGRESS_KIND_V6, mark = kind / EGRESS_KIND_MARK & 1;
 	__u32 other_kind = (kind_of(rule) ^ kind) & (EGRESS_KIND_PROTO | EGRESS_KIND_RANGE | EGRESS_KIND_EXACT);
 
-	return !((rule->set ^ (__u32)(wanted >> 24)) | (rule->plen ^ (__u32)(wanted & 0xFF)) | other_kind * (1 - mark) |
+	return !((rule->set ^ (__u32)(wanted >> 16)) | (rule->plen ^ (__u32)(wanted & 0xFF)) | other_kind * (1 - mark) |
 		 (~rule->flags & (EGRESS_RULE_V4 + v6 * (EGRESS_RULE_V6 - EGRESS_RULE_V4))) |
 		 (rule->addr[0] ^ (__u32)addr01) | (rule->addr[1] ^ (__u32)(addr01 >> 32)) |
 		 (rule->addr[2] ^ (__u32)addr23) | (rule->addr[3] ^ (__u32)(addr23 >> 32)));
@@ -136,6 +137,7 @@ static __always_inline bool belongs(const volatile struct egress_rule *rule, __u
 #define SAYS(next_, action_) ((__u64)(action_) << 32 | (next_))
 #define ANY_ACTION(action_) ((__u32)((action_) + 7) >> 3 & 1) /* without branches, as IS_AUDIT */
 #define IS_AUDIT(action_) ((__u32)(action_) & (__u32)(action_) >> 1 & 1)
+#define WANTED(set_, kind_, plen_) ((__u64)(set_) << 16 | (__u64)(kind_) << 8 | (plen_))
 #define SAYS_TORN 0x10 /* not the rule that was looked for: ask the index again */
 
 /*
@@ -146,7 +148,7 @@ static __always_inline bool belongs(const volatile struct egress_rule *rule, __u
  */
 __noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 wanted, __u64 addr01, __u64 addr23)
 {
-	__u32 id = id_epoch >> 32, mark = wanted >> 16 & EGRESS_KIND_MARK, found, next;
+	__u32 id = id_epoch >> 32, mark = wanted >> 8 & EGRESS_KIND_MARK, found, next;
 	struct flow flow = {.flags = packed & 0xFF, .proto = packed >> 8, .port = packed >> 16};
 	volatile struct egress_rule *rule = rule_at(id);
 	__u8 action;
@@ -169,29 +171,57 @@ __noinline __u64 rule_says(__u64 id_epoch, __u64 packed, __u64 wanted, __u64 add
 
 #define CHAIN_PART 16 /* rules at once: what a loop does is verified once for each time around */
 
+/* More in `packed`, for chains: */
+#define MET (1ull << 32)         /* what the first rule says is known, the next is meant */
+#define ONLY_AUDITS (1ull << 33) /* it is decided already */
+
+/* And in what a part of a chain says: bit N, the rule N after the first is an audit that applies. */
+#define AUDITS(says_) ((says_) >> 48)
+#define AN_AUDIT(step_) (1ull << (48 + (step_)))
+
 /*
- * The first rule of a chain that says anything: the rule, and the action. Without an action:
- * the rule to go on from, 0 = none. MET in `packed`: what the first rule says is known, the
- * next is meant. No branches that go on.
+ * The first rule of a chain that decides: the rule, and the action; and which audits are on the way.
+ * Without an action: the rule to go on from, 0 = none. Unrolled for the stack.
  */
-#define MET 0x100000000ull
 __noinline __u64 first_in_chain(__u64 id_epoch, __u64 packed, __u64 wanted, __u64 addr01, __u64 addr23)
 {
-	__u32 id = id_epoch >> 32, met = packed >> 32;
+	__u64 audits = 0;
 
 #pragma unroll
 	for (__u32 step = 0; step < CHAIN_PART; step++) {
 		__u64 says;
 
-		if (!id)
-			return 0;
-		says = rule_says((__u64)id << 32 | (__u32)id_epoch, (__u32)packed, wanted, addr01, addr23);
-		if ((says >> 32) * (1 - met))
-			return SAYS(id, says >> 32);
-		met = 0;
-		id = says;
+		asm volatile("" : "+r"(id_epoch), "+r"(packed)); /* or parts of them get places of their own */
+		if (!(id_epoch >> 32))
+			return audits;
+		says = rule_says(id_epoch, packed, wanted, addr01, addr23);
+		if (says >> 32 & SAYS_TORN)
+			return says;
+		if (ANY_ACTION(says >> 32) & ~IS_AUDIT(says >> 32) & ~(__u32)(packed / MET | packed / ONLY_AUDITS))
+			return audits | SAYS(id_epoch >> 32, says >> 32);
+		audits |= (__u64)(IS_AUDIT(says >> 32) & ~(__u32)(packed / MET)) << (48 + step);
+		packed &= ~MET;
+		id_epoch = says << 32 | (__u32)id_epoch;
 	}
-	return id;
+	return audits | id_epoch >> 32;
+}
+
+/* Counts the audits that first_in_chain() found from the rule `id` on. audited: packets << 32 | bytes. */
+__noinline int count_audits(__u32 id, __u64 audits, __u32 chain, __u64 audited)
+{
+	const struct amount amount = {.packets = audited >> 32, .bytes = (__u32)audited};
+
+	for (__u32 step = 0; step < CHAIN_PART; step++) {
+		volatile struct egress_rule *rule = rule_at(id);
+
+		if (!audits || !rule)
+			return 0;
+		if (audits & 1 && rule->id == id)
+			count_rule(EGRESS_COUNTER_RULE | id, &amount);
+		audits >>= 1;
+		id = rule->next[chain & (EGRESS_CHAINS - 1)];
+	}
+	return 0;
 }
 
 #endif

@@ -73,7 +73,7 @@ static __always_inline __u64 judge_at_once(ASKED, __u32 set_index, __u32 since)
 		rule = rule_soon_at(id);
 		if (rule && id) {
 			action = says_plainly(rule, id, epoch_packed >> 32, since, &flow,
-					      (__u64)set_index << 24 | (__u64)shape->kind << 16 | key.plen,
+					      WANTED(set_index, shape->kind, key.plen),
 					      (__u64)key.addr[1] << 32 | key.addr[0],
 					      (__u64)key.addr[3] << 32 | key.addr[2]);
 			if (action)

@@ -166,6 +166,12 @@ static __always_inline __u64 origin_ancestor(__u64 origin, __u32 depth)
 
 #endif
 
+/* For loops: verified once. */
+__noinline __u64 ancestor_of(__u64 origin, __u32 depth)
+{
+	return origin_ancestor(origin, depth);
+}
+
 static __always_inline struct cache_entry *cache_slot(__u64 id)
 {
 	__u32 slot = ((__u32)id ^ (__u32)(id >> 32)) & (CACHE_ENTRIES - 1);
@@ -291,7 +297,7 @@ __noinline int walk_origin(__u64 origin, __u64 id, __u64 when)
 	if (!entry)
 		return 0;
 	for (__u32 depth = 0; depth < EGRESS_LEVELS_MAX; depth++) {
-		__u64 ancestor = origin_ancestor(origin, depth);
+		__u64 ancestor = ancestor_of(origin, depth);
 
 		if (!ancestor)
 			break;

@@ -48,11 +48,34 @@ static __always_inline bool take_maintenance(struct egress_control *control, __u
 					   EGRESS_MAINTENANCE_SWEEP) == EGRESS_MAINTENANCE_LIBRARY;
 }
 
-/* Takes a rule out of its chain, `next` follows it there. place_chain: where the chain begins << 32 | enum egress_chain. */
+#define UNLINKED 0
+
+/*
+ * Takes a rule out of the next rules of a chain, at: one that stands before it; next: what follows it there.
+ * UNLINKED, or the rule to go on from.
+ */
+__noinline __u32 unlink_behind(__u32 at, __u32 id, __u32 next, __u32 chain)
+{
+	chain &= EGRESS_CHAINS - 1;
+	for (int i = 0; i < CHAIN_PART; i++) {
+		struct egress_rule *before = rule_at(at);
+
+		if (!before || before->id != at)
+			return UNLINKED; /* the chain has ended, or is not one */
+		at = before->next[chain];
+		if (at == id) {
+			before->next[chain] = next;
+			return UNLINKED;
+		}
+	}
+	return at;
+}
+
+/* place_chain: where the chain begins << 32 | enum egress_chain. */
 __noinline int unlink_rule(__u64 place_chain, __u32 id, __u32 next)
 {
 	volatile __u32 *head = head_at(place_chain >> 32);
-	__u32 chain = place_chain & (EGRESS_CHAINS - 1), at;
+	__u32 at;
 
 	if (!head)
 		return 0;
@@ -61,17 +84,8 @@ __noinline int unlink_rule(__u64 place_chain, __u32 id, __u32 next)
 		*head = next;
 		return 0;
 	}
-	for (int i = 0; i < EGRESS_CHAIN_MAX && at; i++) {
-		struct egress_rule *before = rule_at(at);
-
-		if (!before || before->id != at)
-			return 0;
-		at = before->next[chain];
-		if (at == id) {
-			before->next[chain] = next;
-			return 0;
-		}
-	}
+	for (int part = 0; part < EGRESS_CHAIN_MAX / CHAIN_PART && at; part++)
+		at = unlink_behind(at, id, next, place_chain);
 	return 0;
 }
 
