@@ -61,6 +61,12 @@ struct Selection {
   bool all = false;  ///< rules of the template's maps too
 };
 
+/// What `remove` took.
+struct Removed {
+  std::vector<RuleId> ids;  ///< of all, ascending
+  std::vector<Rule> rules;  ///< the same; empty if they were more than the caller wants to be told
+};
+
 struct ApplyOptions {
   /// Without confirm() within this time the former rules are in force again, whoever is alive.
   std::optional<std::chrono::nanoseconds> confirm_within;
@@ -131,6 +137,9 @@ class Filter {
 
   /// The rules that went. NotFound if an id does not exist; then nothing changes.
   [[nodiscard]] Result<std::vector<Rule>> remove(const Selection& selection);
+  /// Of more rules than `most_told` the ids alone: to remove a million by their subject or all at once takes less
+  /// time than to tell of them.
+  [[nodiscard]] Result<Removed> remove(const Selection& selection, std::size_t most_told);
 
   /// Lets the rule end `lifetime` from now (nullopt = never).
   [[nodiscard]] Result<Rule> extend(RuleId id, Lifetime lifetime);

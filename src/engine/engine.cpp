@@ -2,6 +2,7 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "core/destination_list.hpp"
@@ -18,6 +19,9 @@ namespace egress {
 namespace {
 
 constexpr std::size_t few_rules = 64;
+
+/// To take whole sets out reads every rule and writes what stays anew: worth it unless this many times as many stay.
+constexpr std::size_t sets_at_once = 16;
 
 /// Rules that stop whatever those of the addition could.
 Addition widest(const Addition& addition) {
@@ -88,13 +92,17 @@ Result<Change> plan_addition(Transaction& transaction, const Addition& addition)
   return change;
 }
 
-bool is_selected(const Rule& rule, const Selection& selection) {
-  if (std::find(selection.ids.begin(), selection.ids.end(), rule.id) != selection.ids.end()) return true;
+bool is_selected(const SetName& set, const Selection& selection) {
   if (selection.all) return true;
   if (!selection.subject && !selection.policy) return false;
-  if (selection.policy && rule.policy != selection.policy) return false;
+  if (selection.policy && set.policy != selection.policy) return false;
   return !selection.subject ||
-         (rule.subject.kind == selection.subject->kind && rule.subject.name == selection.subject->name);
+         (set.subject.kind == selection.subject->kind && set.subject.name == selection.subject->name);
+}
+
+bool is_selected(const Rule& rule, const Selection& selection) {
+  if (std::find(selection.ids.begin(), selection.ids.end(), rule.id) != selection.ids.end()) return true;
+  return is_selected(SetName{rule.subject, rule.policy}, selection);
 }
 
 Error no_such_rule(RuleId id) {
@@ -134,6 +142,18 @@ Removal plan_removal(const Snapshot& snapshot, const Selection& selection) {
     plan.rules.push_back(std::move(rule));
   }
   return plan;
+}
+
+Result<void> carry_out(Tables& tables, Transaction& transaction, const Removal& plan) {
+  DoorRemoval doors(tables);
+  if (auto done = doors.remove(plan.doors); !done) return done;
+  if (auto done = transaction.commit(plan.change); !done) {
+    doors.undo();
+    return std::move(done).error();
+  }
+  // Counters of rules that are gone count nothing; one that stays is taken by the kernel's sweep or reused.
+  for (const DoorEntry& door : plan.doors) static_cast<void>(tables.erase_counter(EGRESS_COUNTER_DOOR | door.key));
+  return {};
 }
 
 Result<void> refuse_any_on_trial(Transaction& transaction, const std::vector<Rule>& rules) {
@@ -182,26 +202,64 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
 }
 
 Result<std::vector<Rule>> Engine::remove(const Selection& selection) {
+  auto removed = remove(selection, std::numeric_limits<std::size_t>::max());
+  if (!removed) return std::move(removed).error();
+  return std::move(removed->rules);
+}
+
+Result<Removed> Engine::remove(const Selection& selection, std::size_t most_told) {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("remove rule");
+  // A trial may hold rules that no selection finds, and that come back.
+  const bool whole_sets = selection.ids.empty() && !(*transaction)->trial_is_open();
+  auto removed = whole_sets ? remove_sets(**transaction, selection, most_told) : remove_some(**transaction, selection);
+  if (!removed) return std::move(removed).error().in("remove rule");
+  return removed;
+}
+
+Result<Removed> Engine::remove_some(Transaction& transaction, const Selection& selection) {
   const bool by_id = !selection.all && !selection.subject && !selection.policy;
   const auto only = by_id ? std::optional(std::span<const RuleId>(selection.ids)) : std::nullopt;
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing, only);
-  if (!snapshot) return std::move(snapshot).error().in("remove rule");
+  if (!snapshot) return std::move(snapshot).error();
   Removal plan = plan_removal(*snapshot, selection);
-  if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error().in("remove rule");
-  if (auto done = refuse_any_on_trial(**transaction, plan.rules); !done) {
-    return std::move(done).error().in("remove rule");
+  if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error();
+  if (auto done = refuse_any_on_trial(transaction, plan.rules); !done) return std::move(done).error();
+  if (auto done = carry_out(tables_, transaction, plan); !done) return std::move(done).error();
+  Removed removed{{}, std::move(plan.rules)};
+  for (const Rule& rule : removed.rules) removed.ids.push_back(rule.id);
+  return removed;
+}
+
+/// Everything of a subject or a policy, or everything: no rule is looked at but for its set.
+Result<Removed> Engine::remove_sets(Transaction& transaction, const Selection& selection, std::size_t most_told) {
+  auto sets = transaction.sets_where([&selection](const SetName& name) { return is_selected(name, selection); });
+  if (!sets) return std::move(sets).error();
+  const SetMembers members = members_of(tables_, *sets);
+  Removed removed;
+  removed.ids.reserve(members.ids.size());
+  for (const std::uint32_t id : members.ids) removed.ids.push_back(RuleId{id});
+  const bool told = removed.ids.size() <= most_told;
+  // With the rules of other tools in any case.
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing,
+                                std::span<const RuleId>(removed.ids.data(), told ? removed.ids.size() : 0));
+  if (!snapshot) return std::move(snapshot).error();
+  Removal plan = plan_removal(*snapshot, selection);
+  for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
+  std::ranges::sort(removed.ids);
+  if (removed.ids.empty()) {
+    if (auto done = check_found({}, selection); !done) return std::move(done).error();
   }
-  DoorRemoval doors(tables_);
-  if (auto done = doors.remove(plan.doors); !done) return std::move(done).error().in("remove rule");
-  if (auto done = (*transaction)->commit(plan.change); !done) {
-    doors.undo();
-    return std::move(done).error().in("remove rule");
+  plan.change.removed.clear();
+  if (members.ids.size() >= members.others / sets_at_once) {
+    plan.change.removed_sets = std::move(*sets);
+  } else {
+    plan.change.removed = members.ids;
   }
-  // Counters of rules that are gone count nothing; one that stays is taken by the kernel's sweep or reused.
-  for (const DoorEntry& door : plan.doors) static_cast<void>(tables_.erase_counter(EGRESS_COUNTER_DOOR | door.key));
-  return std::move(plan.rules);
+  if (members.ids.empty()) plan.change.removed_sets.clear();
+  if (auto done = carry_out(tables_, transaction, plan); !done) return std::move(done).error();
+  if (told) removed.rules = std::move(plan.rules);
+  return removed;
 }
 
 Result<Rule> Engine::extend(RuleId id, Lifetime lifetime) {

@@ -143,6 +143,10 @@ Result<std::vector<Rule>> Filter::remove(const Selection& selection) {
   return parts_->change("remove rule", [&](Engine& engine) { return engine.remove(selection); });
 }
 
+Result<Removed> Filter::remove(const Selection& selection, std::size_t most_told) {
+  return parts_->change("remove rule", [&](Engine& engine) { return engine.remove(selection, most_told); });
+}
+
 Result<Rule> Filter::extend(RuleId id, Lifetime lifetime) {
   return parts_->change("extend rule", [&](Engine& engine) { return engine.extend(id, lifetime); });
 }

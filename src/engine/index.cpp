@@ -24,7 +24,7 @@ struct ChainPlace {
 
 ChainPlace place_of(Tables& tables, const egress_index_key& key, egress_chain chain) {
   // The mark part is a quarter of the plain one, which is a power of two.
-  const auto plain = static_cast<std::uint32_t>(tables.heads().size() * 2 / 5 * 4);
+  const auto plain = static_cast<std::uint32_t>(tables.head_pairs() * 2 / 5 * 4);
   return {chain, egress_index_place(egress_index_hash(&key), chain, plain - 1)};
 }
 
@@ -32,7 +32,7 @@ ChainPlace place_of(Tables& tables, const egress_rule& rule, egress_chain chain)
   return place_of(tables, index_key(rule, chain), chain);
 }
 
-__u32& head_at(Tables& tables, const ChainPlace& at) { return tables.heads()[at.place / 2].first[at.place % 2]; }
+__u32& head_at(Tables& tables, const ChainPlace& at) { return tables.head_pair_at(at.place / 2).first[at.place % 2]; }
 
 /// The places of these rules, each once.
 template <typename Ids>
@@ -58,7 +58,7 @@ class ChainCursor {
   /// The rule here; null at the end. A sweep clears the id of a rule and leaves its links: such a hole is
   /// passed over. A link to a slot that has another rule ends the chain.
   [[nodiscard]] egress_rule* here() {
-    for (; here_ != 0 && steps_ <= tables_.rules().size(); ++steps_) {
+    for (; here_ != 0 && steps_ <= tables_.rule_places(); ++steps_) {
       egress_rule& rule = slot_of(tables_, here_);
       if (rule.id == here_) return &rule;
       here_ = rule.id == 0 ? rule.next[chain_] : 0;
@@ -102,6 +102,10 @@ Error chain_too_long() {
                "more than " + std::to_string(EGRESS_CHAIN_MAX) + " destinations fall into one place of it",
                "unload, then load with a larger size: egress load --max-rules N",
                0};
+}
+
+Error swept_again_and_again() {
+  return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
 }
 
 Result<void> link_rule(Tables& tables, egress_rule& rule, egress_chain chain) {
@@ -152,6 +156,43 @@ Result<void> rebuild_chains(Tables& tables, Maintenance& maintenance, std::span<
   for (auto& [place, ids] : chains) {
     if (auto done = maintenance.beat(); !done) return done;
     write_chain(tables, place, ids);
+  }
+  return {};
+}
+
+/// A rule that stays, and where its chain begins.
+struct Member {
+  std::uint32_t place;
+  std::uint32_t id;
+  egress_chain chain;
+};
+
+/// Writes every chain from the records alone, without the rules of these sets. Like write_chain(), but what is right
+/// already is not stored.
+Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
+  std::vector<Member> stay;
+  for (const egress_rule& rule : tables.rules()) {
+    if (auto done = maintenance.beat(); !done) return done;
+    if (rule.id == 0 || (rule.set < sets.size() && sets[rule.set])) continue;
+    for (const egress_chain chain : chains_of(rule)) {
+      stay.push_back({place_of(tables, rule, chain).place, rule.id, chain});
+    }
+  }
+  std::ranges::sort(stay, [&](const Member& a, const Member& b) {
+    if (a.place != b.place) return a.place < b.place;
+    return comes_before(slot_of(tables, a.id), slot_of(tables, b.id));
+  });
+  const auto heads = tables.heads();
+  std::size_t last = stay.size();
+  for (std::size_t place = heads.size() * 2; place-- > 0;) {
+    std::uint32_t next = 0;
+    for (; last > 0 && stay[last - 1].place == place; --last) {
+      __u32& link = slot_of(tables, stay[last - 1].id).next[stay[last - 1].chain];
+      if (link != next) tables.store(link, next);
+      next = stay[last - 1].id;
+    }
+    __u32& head = heads[place / 2].first[place % 2];
+    if (head != next) tables.store(head, next);
   }
   return {};
 }
@@ -227,7 +268,17 @@ Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::u
     maintenance.start_afresh();
     if (auto done = rebuild_chains(tables, maintenance, *places, ids); !done) return done;
   }
-  return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
+  return swept_again_and_again();
+}
+
+Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
+  for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
+    maintenance.start_afresh();
+    if (auto done = rebuild_without_sets(tables, maintenance, sets); !done) return done;
+    if (auto done = maintenance.renew(); !done) return done;
+    if (!maintenance.was_lost()) return {};
+  }
+  return swept_again_and_again();
 }
 
 void SetSummary::include_shape(egress_list list, const egress_shape& shape) {

@@ -33,6 +33,9 @@ namespace egress {
 [[nodiscard]] Result<void> unlink_rules(Tables& tables, Maintenance& maintenance,
                                         const std::unordered_set<std::uint32_t>& ids);
 
+/// Takes all rules of these sets (by index) out of their chains: all chains are written anew from the rules that stay.
+[[nodiscard]] Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets);
+
 /// What the head of a set says about its rules.
 struct SetSummary {
   std::array<std::vector<egress_shape>, EGRESS_LISTS> lists;  ///< most specific first, each shape once

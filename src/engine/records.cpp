@@ -69,8 +69,7 @@ egress_run load_run(const egress_run& run) {
 }
 
 egress_rule& slot_of(Tables& tables, std::uint32_t id) {
-  const std::span<egress_rule> rules = tables.rules();
-  return rules[id % rules.size()];
+  return tables.rule_at(id % static_cast<std::uint32_t>(tables.rule_places()));
 }
 
 void store_rule(Tables& tables, const egress_rule& rule) {

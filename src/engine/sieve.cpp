@@ -28,9 +28,8 @@ void for_each_place(const egress_rule& rule, std::size_t words, Visit visit) {
 }  // namespace
 
 void enter_into_sieve(Tables& tables, const egress_rule& rule) {
-  const auto sieve = tables.sieve();
-  for_each_place(rule, sieve.size(), [&](const Place& place) {
-    __u64& word = sieve[place.word];
+  for_each_place(rule, tables.sieve_words(), [&](const Place& place) {
+    __u64& word = tables.sieve_word_at(place.word);
     if ((word & place.bits) != place.bits) tables.store(word, word | place.bits);
   });
 }
@@ -44,6 +43,12 @@ void rebuild_sieve(Tables& tables) {
   }
   for (std::size_t i = 0; i < sieve.size(); ++i) {
     if (sieve[i] != wanted[i]) tables.store(sieve[i], wanted[i]);
+  }
+}
+
+void clear_sieve(Tables& tables) {
+  for (__u64& word : tables.sieve()) {
+    if (word != 0) tables.store(word, std::uint64_t{0});
   }
 }
 

@@ -16,4 +16,7 @@ void enter_into_sieve(Tables& tables, const egress_rule& rule);
 /// a rule without a record was visible is on its way.
 void rebuild_sieve(Tables& tables);
 
+/// What rebuild_sieve() does when no rule is left.
+void clear_sieve(Tables& tables);
+
 }  // namespace egress

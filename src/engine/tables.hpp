@@ -27,6 +27,14 @@ class Table {
   [[nodiscard]] virtual Result<void> erase(const K& key) = 0;
   /// Every entry, in no order. Entries that come or go meanwhile may be missed.
   [[nodiscard]] virtual Result<std::vector<std::pair<K, V>>> entries() const = 0;
+  /// The keys of entries().
+  [[nodiscard]] virtual Result<std::vector<K>> keys() const {
+    auto all = entries();
+    if (!all) return std::move(all).error();
+    std::vector<K> keys;
+    for (const auto& [key, value] : *all) keys.push_back(key);
+    return keys;
+  }
 };
 
 /// The maps of one instance as the engine sees them: shared memory and hash tables. The kernel's are in
@@ -38,10 +46,18 @@ class Tables {
 
   [[nodiscard]] virtual egress_control& control() = 0;
   [[nodiscard]] virtual std::span<egress_rule> rules() = 0;
+  /// How many rules() are, and one of them: a change of few rules touches few places of many, and the kernel's are
+  /// mapped no further than they are asked for.
+  [[nodiscard]] virtual std::size_t rule_places() { return rules().size(); }
+  [[nodiscard]] virtual egress_rule& rule_at(std::size_t place) { return rules()[place]; }
   [[nodiscard]] virtual std::span<egress_set> sets() = 0;
   [[nodiscard]] virtual std::span<egress_shape> shapes() = 0;
   [[nodiscard]] virtual std::span<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
-  [[nodiscard]] virtual std::span<__u64> sieve() = 0;         ///< a power of two of words
+  [[nodiscard]] virtual std::size_t head_pairs() { return heads().size(); }
+  [[nodiscard]] virtual egress_heads& head_pair_at(std::size_t place) { return heads()[place]; }
+  [[nodiscard]] virtual std::span<__u64> sieve() = 0;  ///< a power of two of words
+  [[nodiscard]] virtual std::size_t sieve_words() { return sieve().size(); }
+  [[nodiscard]] virtual __u64& sieve_word_at(std::size_t place) { return sieve()[place]; }
   [[nodiscard]] virtual std::span<egress_anchor> anchors() = 0;
 
   /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.

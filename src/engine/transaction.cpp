@@ -70,21 +70,53 @@ Error rule_table_full(Tables& tables, std::size_t wanted) {
   return Error{ErrorKind::Failed,
                "",
                std::to_string(wanted) + (wanted == 1 ? " rule" : " rules"),
-               "rule table full (" + std::to_string(used) + "/" + std::to_string(tables.rules().size()) + ")",
+               "rule table full (" + std::to_string(used) + "/" + std::to_string(tables.rule_places()) + ")",
                "remove rules, or unload, then load with a larger table: egress load --max-rules N",
                0};
 }
 
-/// Ids that other tools use.
-Result<std::unordered_set<std::uint32_t>> door_ids(Tables& tables) {
-  auto entries = tables.drop_configs().entries();
-  if (!entries) return std::move(entries).error();
-  std::unordered_set<std::uint32_t> ids;
-  for (const auto& [id, config] : *entries) ids.insert(id);
-  return ids;
-}
+/// Whether other tools use an id. Few ids are asked for one by one: the map has as many places as there may be rules.
+class DoorIds {
+ public:
+  [[nodiscard]] static Result<DoorIds> of(Tables& tables, std::size_t wanted) {
+    DoorIds doors(tables);
+    if (wanted <= few) return doors;
+    auto entries = tables.drop_configs().entries();
+    if (!entries) return std::move(entries).error();
+    doors.all_.emplace();
+    for (const auto& [id, config] : *entries) doors.all_->insert(id);
+    return doors;
+  }
+
+  [[nodiscard]] Result<bool> contain(std::uint32_t id) const {
+    if (all_) return all_->contains(id);
+    auto found = tables_.drop_configs().get(id);
+    if (!found) return std::move(found).error();
+    return found->has_value();
+  }
+
+ private:
+  static constexpr std::size_t few = 64;
+
+  explicit DoorIds(Tables& tables) : tables_(tables) {}
+
+  Tables& tables_;
+  std::optional<std::unordered_set<std::uint32_t>> all_;
+};
 
 }  // namespace
+
+Result<SetMarks> Transaction::sets_where(const std::function<bool(const SetName&)>& wanted) {
+  const auto sets = tables_.sets();
+  SetMarks marks(sets.size());
+  for (std::uint32_t i = 1; i < sets.size(); ++i) {
+    if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
+    auto name = sets_.name_of(i);
+    if (!name) return std::move(name).error();
+    marks[i] = *name && wanted(**name);
+  }
+  return marks;
+}
 
 const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& destination) {
   return find_rule(tables_, set, destination, tables_.control().epoch);
@@ -92,7 +124,7 @@ const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& d
 
 Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std::function<void()>& last) {
   std::vector<RuleId> given;
-  if (change.added.empty() && change.removed.empty()) return given;
+  if (change.added.empty() && change.removed.empty() && change.removed_sets.empty()) return given;
   if (auto done = check(change); !done) return std::move(done).error();
   if (auto done = prepare(change, last); !done) return std::move(done).error();
   tables_.store(tables_.control().epoch, tables_.control().pending);
@@ -134,7 +166,7 @@ Result<void> Transaction::check(const Change& change) {
 
 /// Free places are looked for where the next ids lead: few rules find room after few looks.
 Result<void> Transaction::check_room(std::size_t wanted) {
-  const std::size_t size = tables_.rules().size();
+  const std::size_t size = tables_.rule_places();
   const std::uint32_t first = tables_.control().next_id;
   std::size_t room = 0;
   for (std::uint32_t i = 0; i < size && room < wanted; ++i) room += slot_of(tables_, first + i).id == 0;
@@ -187,15 +219,18 @@ Result<void> Transaction::check_set(std::uint32_t set, std::vector<egress_rule> 
 Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
   std::vector<std::uint32_t> ids;
   if (count == 0) return ids;
-  auto taken = door_ids(tables_);
+  auto taken = DoorIds::of(tables_, count);
   if (!taken) return std::move(taken).error();
-  const std::size_t size = tables_.rules().size();
+  const std::size_t size = tables_.rule_places();
   std::vector<bool> chosen(size);
   for (std::uint32_t id = std::max(tables_.control().next_id, 1u); ids.size() < count; ++id) {
     if (id >= ids_end) {
       return Error{ErrorKind::Failed, "", "rule ids", "all were given out", "unload, then load", 0};
     }
-    if (slot_of(tables_, id).id != 0 || chosen[id % size] || taken->contains(id)) continue;
+    if (slot_of(tables_, id).id != 0 || chosen[id % size]) continue;
+    auto of_door = taken->contain(id);
+    if (!of_door) return std::move(of_door).error();
+    if (*of_door) continue;
     ids.push_back(id);
     chosen[id % size] = true;
   }
@@ -313,6 +348,10 @@ void Transaction::mark_removed(const Change& change) {
     tables_.store(rule.died, control.pending);
   }
   for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+  if (change.removed_sets.empty()) return;
+  for (egress_rule& rule : tables_.rules()) {
+    if (rule.id != 0 && is_of(rule, change.removed_sets)) tables_.store(rule.died, control.pending);
+  }
 }
 
 void Transaction::lower_next_deadline(std::uint64_t to) {
@@ -326,10 +365,13 @@ void Transaction::raise_decides_until(std::uint32_t set, std::uint64_t to) {
 }
 
 Result<void> Transaction::finish(const Change& change) {
-  const bool removes = !change.removed.empty() && !change.trial_deadline;
+  const bool takes_sets = !change.removed_sets.empty();
+  const bool removes = takes_sets || (!change.removed.empty() && !change.trial_deadline);
   // Packets that read the former epoch still need the rules that went, and the lists that were replaced.
   if (removes || replaced_runs_) world_.wait_for_readers();
-  if (removes) {
+  if (takes_sets) {
+    if (auto done = clean_sets(bench(), change.removed_sets); !done) return done;
+  } else if (removes) {
     const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
     if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
   }

@@ -28,6 +28,7 @@ struct NewRule {
 struct Change {
   std::vector<NewRule> added;
   std::vector<std::uint32_t> removed;  ///< ids of rules that are visible
+  SetMarks removed_sets = {};          ///< all rules of these sets go too, for good; empty = none
   /// With it the change is on trial: from this moment of the boot clock on the former rules are in force.
   std::optional<std::uint64_t> trial_deadline;
   Progress progress = {};
@@ -48,6 +49,8 @@ class Transaction {
 
   /// The set of this name; nullopt if there is none.
   [[nodiscard]] Result<std::optional<std::uint32_t>> set_of(const SetName& name) { return sets_.find(name); }
+  /// The sets of those names.
+  [[nodiscard]] Result<SetMarks> sets_where(const std::function<bool(const SetName&)>& wanted);
   /// The rule of a set that is in force or on trial for this destination; null if there is none.
   [[nodiscard]] const egress_rule* rule_for(std::uint32_t set, const Destination& destination);
 

@@ -31,7 +31,8 @@ struct MapLayout {
 /// other's maps.
 [[nodiscard]] std::uint64_t layout_hash();
 
-/// The maps of one instance in the kernel. Threads may read at the same time; writers hold the lock.
+/// The maps of one instance in the kernel. Not for several threads at once: parts are mapped when they are
+/// first touched. Writers hold the lock.
 class KernelTables final : public Tables {
  public:
   using Access = PinDirectory::Access;
@@ -53,10 +54,16 @@ class KernelTables final : public Tables {
 
   [[nodiscard]] egress_control& control() override;
   [[nodiscard]] std::span<egress_rule> rules() override;
+  [[nodiscard]] std::size_t rule_places() override;
+  [[nodiscard]] egress_rule& rule_at(std::size_t place) override;
   [[nodiscard]] std::span<egress_set> sets() override;
   [[nodiscard]] std::span<egress_shape> shapes() override;
   [[nodiscard]] std::span<egress_heads> heads() override;
+  [[nodiscard]] std::size_t head_pairs() override;
+  [[nodiscard]] egress_heads& head_pair_at(std::size_t place) override;
   [[nodiscard]] std::span<__u64> sieve() override;
+  [[nodiscard]] std::size_t sieve_words() override;
+  [[nodiscard]] __u64& sieve_word_at(std::size_t place) override;
   [[nodiscard]] std::span<egress_anchor> anchors() override;
   [[nodiscard]] Table<std::uint32_t, egress_anchor_name>& anchor_names() override;
   [[nodiscard]] Table<egress_name_key, egress_name>& names() override;
