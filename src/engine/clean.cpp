@@ -90,7 +90,9 @@ Result<bool> forget_records(Workbench& bench, const SetMarks& sets) {
       others = true;
       continue;
     }
-    if (auto done = bench.maintenance.beat(); !done) return std::move(done).error();
+    if (bench.maintenance.is_due()) {
+      if (auto done = bench.maintenance.renew(); !done) return std::move(done).error();
+    }
     bench.tables.store(rule.id, 0u);
     rule = {};  // nobody is on it any more
   }

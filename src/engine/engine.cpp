@@ -27,7 +27,8 @@ constexpr std::size_t sets_at_once = 16;
 Addition widest(const Addition& addition) {
   Addition wide{.subject = addition.subject, .rules = {}, .policy = addition.policy};
   for (const Action action : {Action::Drop, Action::Reject}) {
-    if (std::ranges::none_of(addition.rules, [&](const RuleSpec& spec) { return spec.action == action; })) continue;
+    const bool of_list = !addition.list.empty() && addition.of_list.action == action;
+    if (!of_list && std::ranges::count(addition.rules, action, &RuleSpec::action) == 0) continue;
     wide.rules.emplace_back().action = action;
   }
   return wide;
@@ -37,16 +38,35 @@ std::string policy_text(const std::optional<std::string>& policy) {
   return policy ? "policy " + *policy : std::string("the policy of no name");
 }
 
+Error named_twice(const Destination& destination) { return usage_error(format(destination), "named twice"); }
+
 Result<void> check_addition(const Addition& addition) {
-  if (addition.rules.empty()) return usage_error("", "no destination");
+  if (addition.rules.empty() && addition.list.empty()) return usage_error("", "no destination");
   if (addition.policy) {
     if (auto done = check_policy_name(*addition.policy); !done) return done;
   }
   for (const RuleSpec& spec : addition.rules) {
     if (auto done = check_spec(spec); !done) return done;
   }
+  if (!addition.list.empty()) {
+    // Twice in a list, the index tells.
+    if (auto done = check_spec(addition.of_list); !done) return done;
+  }
   const auto twice = find_twice(addition.rules, &RuleSpec::destination);
-  return twice ? usage_error(format(addition.rules[twice->second].destination), "named twice") : Result<void>();
+  return twice ? named_twice(addition.rules[twice->second].destination) : Result<void>();
+}
+
+/// Whether a list is what a Change takes as such.
+bool is_plain(const Addition& addition) {
+  return !addition.of_list.no_packet_sockets &&
+         std::ranges::all_of(addition.list, [](const Destination& destination) { return is_plain(destination); });
+}
+
+/// The same without a list.
+Addition told_one_by_one(const Addition& addition) {
+  Addition all{addition.subject, rules_of(addition), addition.policy, addition.replace, addition.established};
+  all.progress = addition.progress;
+  return all;
 }
 
 /// Only one change can be taken back at a time, and what it may take back must not change under it.
@@ -88,6 +108,17 @@ Result<Change> plan_addition(Transaction& transaction, const Addition& addition)
     if (same == nullptr) continue;
     if (!addition.replace) return rule_exists(*same, spec.destination, transaction.now_ns());
     change.removed.push_back(same->id);
+  }
+  if (!addition.list.empty()) {
+    const std::uint64_t now = transaction.now_ns();
+    const auto in_the_way = [now](const egress_rule& other, const Destination& destination, bool is_new) {
+      return is_new ? named_twice(destination) : rule_exists(other, destination, now);
+    };
+    change.list = NewList{place, addition.of_list, addition.list, addition.replace, in_the_way};
+  }
+  for (std::size_t i = 0; *set && addition.replace && i < addition.list.size(); ++i) {
+    const egress_rule* same = transaction.rule_for(**set, addition.list[i]);
+    if (same != nullptr) change.removed.push_back(same->id);
   }
   return change;
 }
@@ -144,6 +175,12 @@ Removal plan_removal(const Snapshot& snapshot, const Selection& selection) {
   return plan;
 }
 
+/// The places of rules are those of their ids until these begin anew from the first place: most often two runs.
+void put_in_order(std::vector<RuleId>& ids) {
+  std::rotate(ids.begin(), std::ranges::is_sorted_until(ids), ids.end());
+  if (!std::ranges::is_sorted(ids)) std::ranges::sort(ids);
+}
+
 Result<void> carry_out(Tables& tables, Transaction& transaction, const Removal& plan) {
   DoorRemoval doors(tables);
   if (auto done = doors.remove(plan.doors); !done) return done;
@@ -185,7 +222,17 @@ void fill_ids(PolicyDiff& diff, const std::vector<RuleId>& ids) {
 
 }  // namespace
 
+std::vector<RuleSpec> rules_of(const Addition& addition) {
+  std::vector<RuleSpec> rules = addition.rules;
+  for (const Destination& destination : addition.list) {
+    rules.push_back(addition.of_list);
+    rules.back().destination = destination;
+  }
+  return rules;
+}
+
 Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
+  if (!addition.list.empty() && !is_plain(addition)) return add(told_one_by_one(addition));
   if (auto done = check_addition(addition); !done) return std::move(done).error().in("add rule");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("add rule");
@@ -246,7 +293,7 @@ Result<Removed> Engine::remove_sets(Transaction& transaction, const Selection& s
   if (!snapshot) return std::move(snapshot).error();
   Removal plan = plan_removal(*snapshot, selection);
   for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
-  std::ranges::sort(removed.ids);
+  put_in_order(removed.ids);
   if (removed.ids.empty()) {
     if (auto done = check_found({}, selection); !done) return std::move(done).error();
   }
@@ -347,7 +394,7 @@ Result<std::vector<Rule>> Engine::rules() const {
 
 Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
   // Most often there is no socket at all that rules could stop: no reason to think of each of many.
-  if (addition.rules.size() > few_rules) {
+  if (addition.rules.size() + addition.list.size() > few_rules) {
     Reach most = reach_of(world_, draft_of(widest(addition)), supposed);
     if (most.stopped.empty() && most.foreign.empty()) return most;
   }

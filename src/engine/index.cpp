@@ -95,15 +95,6 @@ class ChainCursor {
   std::size_t steps_ = 0;
 };
 
-Error chain_too_long() {
-  return Error{ErrorKind::Failed,
-               "",
-               "index of rules",
-               "more than " + std::to_string(EGRESS_CHAIN_MAX) + " destinations fall into one place of it",
-               "unload, then load with a larger size: egress load --max-rules N",
-               0};
-}
-
 Error swept_again_and_again() {
   return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
 }
@@ -172,7 +163,9 @@ struct Member {
 Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
   std::vector<Member> stay;
   for (const egress_rule& rule : tables.rules()) {
-    if (auto done = maintenance.beat(); !done) return done;
+    if (maintenance.is_due()) {
+      if (auto done = maintenance.renew(); !done) return done;
+    }
     if (rule.id == 0 || (rule.set < sets.size() && sets[rule.set])) continue;
     for (const egress_chain chain : chains_of(rule)) {
       stay.push_back({place_of(tables, rule, chain).place, rule.id, chain});
@@ -216,6 +209,15 @@ void count_runs(RunLengths& runs, const egress_rule& rule, Family family) {
 }
 
 }  // namespace
+
+Error chain_too_long() {
+  return Error{ErrorKind::Failed,
+               "",
+               "index of rules",
+               "more than " + std::to_string(EGRESS_CHAIN_MAX) + " destinations fall into one place of it",
+               "unload, then load with a larger size: egress load --max-rules N",
+               0};
+}
 
 __u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain) {
   return head_at(tables, place_of(tables, key, chain));

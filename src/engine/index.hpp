@@ -20,6 +20,8 @@ namespace egress {
 [[nodiscard]] __u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain);
 [[nodiscard]] __u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain);
 
+[[nodiscard]] Error chain_too_long();
+
 /// The rule of this set and destination that is visible at the epoch; null if there is none.
 [[nodiscard]] const egress_rule* find_rule(Tables& tables, std::uint32_t set, const Destination& destination,
                                            std::uint32_t epoch);

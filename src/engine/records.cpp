@@ -72,14 +72,7 @@ egress_rule& slot_of(Tables& tables, std::uint32_t id) {
   return tables.rule_at(id % static_cast<std::uint32_t>(tables.rule_places()));
 }
 
-void store_rule(Tables& tables, const egress_rule& rule) {
-  egress_rule& place = slot_of(tables, rule.id);
-  auto* to = reinterpret_cast<Word32*>(&place);
-  const auto* from = reinterpret_cast<const Word32*>(&rule);
-  static_assert(offsetof(egress_rule, id) == 0);
-  for (std::size_t i = 1; i < sizeof rule / sizeof *to; ++i) tables.store(to[i], from[i]);
-  tables.store(place.id, rule.id);
-}
+void store_rule(Tables& tables, const egress_rule& rule) { tables.store_record(slot_of(tables, rule.id), rule); }
 
 void store_flags(Tables& tables, egress_rule& record, std::uint8_t flags) {
   egress_rule changed = record;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,6 +66,12 @@ class Tables {
   /// Every store of the engine passes here, so that a test can die between any two of them.
   virtual void store(__u32& word, __u32 value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
   virtual void store(__u64& word, __u64 value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
+  /// Stores a record into a free place; its id last.
+  virtual void store_record(egress_rule& place, const egress_rule& record) {
+    static_assert(offsetof(egress_rule, id) == 0);
+    std::memcpy(&place.next, &record.next, sizeof record - offsetof(egress_rule, next));
+    __atomic_store_n(&place.id, record.id, __ATOMIC_RELEASE);
+  }
   /// Stores `to` if the word is `from`; false if it is not.
   [[nodiscard]] virtual bool swap(__u32& word, __u32 from, __u32 to) {
     return __atomic_compare_exchange_n(&word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);

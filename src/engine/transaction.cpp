@@ -25,6 +25,10 @@ constexpr std::size_t progress_step = 4096;
 /// How often a change is written when a sweep took over from a process that stood still.
 constexpr int write_attempts = 3;
 
+std::size_t size_of(const Change& change) {
+  return change.added.size() + (change.list ? change.list->destinations.size() : 0);
+}
+
 std::set<SetName> places_of(const Change& change) {
   std::set<SetName> places;
   const SetName* last = nullptr;  // mostly it is the same again
@@ -32,6 +36,7 @@ std::set<SetName> places_of(const Change& change) {
     if (last == nullptr || rule.place != *last) places.insert(rule.place);
     last = &rule.place;
   }
+  if (change.list) places.insert(change.list->place);
   return places;
 }
 
@@ -124,12 +129,14 @@ const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& d
 
 Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std::function<void()>& last) {
   std::vector<RuleId> given;
-  if (change.added.empty() && change.removed.empty() && change.removed_sets.empty()) return given;
+  if (size_of(change) == 0 && change.removed.empty() && change.removed_sets.empty()) return given;
+  if (change.list) list_kinds_ = kinds_of(*change.list);
   if (auto done = check(change); !done) return std::move(done).error();
   if (auto done = prepare(change, last); !done) return std::move(done).error();
   tables_.store(tables_.control().epoch, tables_.control().pending);
   // The change is made; cleaning that fails is done by the next writer.
   static_cast<void>(finish(change));
+  given.reserve(ids_.size());
   for (const std::uint32_t id : ids_) given.push_back(RuleId{id});
   return given;
 }
@@ -137,7 +144,7 @@ Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std:
 /// Everything before the flip.
 Result<void> Transaction::prepare(const Change& change, std::function<void()> last) {
   for (int attempt = 0; attempt < write_attempts; ++attempt) {
-    auto ids = choose_ids(change.added.size());
+    auto ids = choose_ids(size_of(change));
     if (!ids) return std::move(ids).error();
     ids_ = std::move(*ids);
     auto done = write(change);
@@ -160,7 +167,7 @@ Result<void> Transaction::check(const Change& change) {
   for (const SetName& place : places_of(change)) {
     if (auto done = check_subject(world_, place.subject); !done) return done;
   }
-  if (auto done = check_room(change.added.size()); !done) return done;
+  if (auto done = check_room(size_of(change)); !done) return done;
   return check_sets(change);
 }
 
@@ -180,6 +187,9 @@ Result<void> Transaction::check_sets(const Change& change) {
   for (const NewRule& rule : change.added) {
     if (last == rules.end() || last->first != rule.place) last = rules.try_emplace(rule.place).first;
     last->second.push_back(encode_rule(rule.spec, {RuleId{1}, 0, 0, now_}));
+  }
+  for (const RuleSpec& kind : list_kinds_) {
+    rules[change.list->place].push_back(encode_rule(kind, {RuleId{1}, 0, 0, now_}));
   }
   std::vector<SetName> fresh;
   for (auto& [name, added] : rules) {
@@ -263,19 +273,27 @@ Result<void> Transaction::write(const Change& change) {
     records_.push_back(encode_rule(rule.spec, {RuleId{ids_[i]}, place->second, control.pending, now_}));
     if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
   }
-  if (auto done = write_heads(); !done) return done;
+  const std::uint32_t set_of_list = change.list ? set_of[change.list->place] : 0;
+  if (auto done = write_heads(set_of_list); !done) return done;
   if (auto done = write_rules(change); !done) return done;
   if (auto done = link(change); !done) return done;
+  if (change.list) {
+    if (auto done = write_new_list(change, set_of_list); !done) return done;
+  }
   mark_removed(change);
   return maintenance_.renew();
 }
 
 /// Before a rule is visible, packets must look for its shape and know that its set decides.
-Result<void> Transaction::write_heads() {
+Result<void> Transaction::write_heads(std::uint32_t set_of_list) {
   std::map<std::uint32_t, SetSummary> summaries;
   for (const egress_rule& record : records_) {
     if (auto done = maintenance_.beat(); !done) return done;
     if (auto done = summaries[record.set].include(record); !done) return done;
+  }
+  for (const RuleSpec& kind : list_kinds_) {
+    const RulePlace place{RuleId{ids_.back()}, set_of_list, tables_.control().pending, now_};
+    if (auto done = summaries[set_of_list].include(encode_rule(kind, place)); !done) return done;
   }
   std::optional<RunSpace> space;  // to make it looks at every set
   const auto write = [&](egress_run& run, std::span<const egress_shape> shapes) {
@@ -313,18 +331,21 @@ Result<void> Transaction::write_rules(const Change& change) {
     if (change.progress && i % progress_step == 0) change.progress(i, 2 * records_.size());
     store_rule(tables_, records_[i]);
     enter_into_sieve(tables_, records_[i]);
-    if (records_.size() <= counters_made_ahead) {
-      if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
-    }
-    const std::string& reason = change.added[i].spec.reason;
-    if (reason.empty()) continue;
-    if (auto done = tables_.reasons().put(ids_[i], make_text(reason)); !done) return done;
+    if (auto done = write_notes(ids_[i], change.added[i].spec.reason); !done) return done;
   }
   return {};
 }
 
+/// What a rule has beside its record.
+Result<void> Transaction::write_notes(std::uint32_t id, const std::string& reason) {
+  if (ids_.size() <= counters_made_ahead) {
+    if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | id); !done) return done;
+  }
+  return reason.empty() ? Result<void>() : tables_.reasons().put(id, make_text(reason));
+}
+
 Result<void> Transaction::link(const Change& change) {
-  const std::span<const std::uint32_t> ids(ids_);
+  const std::span<const std::uint32_t> ids(ids_.data(), records_.size());
   for (std::size_t i = 0; i < ids.size(); i += progress_step) {
     if (change.progress) change.progress(ids.size() + i, 2 * ids.size());
     const auto part = ids.subspan(i, std::min(progress_step, ids.size() - i));
@@ -347,11 +368,17 @@ void Transaction::mark_removed(const Change& change) {
     }
     tables_.store(rule.died, control.pending);
   }
-  for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+  lower_next_deadline(change);
   if (change.removed_sets.empty()) return;
   for (egress_rule& rule : tables_.rules()) {
     if (rule.id != 0 && is_of(rule, change.removed_sets)) tables_.store(rule.died, control.pending);
   }
+}
+
+/// To the ends of the rules that come.
+void Transaction::lower_next_deadline(const Change& change) {
+  for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+  if (change.list) lower_next_deadline(encode_expiry(now_, change.list->like.lifetime));
 }
 
 void Transaction::lower_next_deadline(std::uint64_t to) {
@@ -377,7 +404,7 @@ Result<void> Transaction::finish(const Change& change) {
   }
   for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).born, 0u);
   // Again: a sweep that came between may have stored what it knew before.
-  for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+  lower_next_deadline(change);
   tables_.store(tables_.control().pending, 0u);
   return {};
 }

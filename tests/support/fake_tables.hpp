@@ -105,6 +105,7 @@ class FakeTables final : public Tables {
   std::span<egress_anchor> anchors() override { return anchors_; }
   void store(__u32& word, __u32 value) override;
   void store(__u64& word, __u64 value) override;
+  void store_record(egress_rule& place, const egress_rule& record) override;
   bool swap(__u32& word, __u32 from, __u32 to) override;
 
   FakeTable<std::uint32_t, egress_anchor_name>& anchor_names() override { return anchor_names_; }
