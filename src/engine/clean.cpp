@@ -81,22 +81,16 @@ Result<void> forget_notes(Workbench& bench, const SetMarks& sets) {
   return {};
 }
 
-/// Clears the records of these sets. Whether any other stays.
-Result<bool> forget_records(Workbench& bench, const SetMarks& sets) {
-  bool others = false;
+Result<void> forget_records(Workbench& bench, const SetMarks& sets) {
   for (egress_rule& rule : bench.tables.rules()) {
-    if (rule.id == 0) continue;
-    if (!is_of(rule, sets)) {
-      others = true;
-      continue;
-    }
+    if (rule.id == 0 || !is_of(rule, sets)) continue;
     if (bench.maintenance.is_due()) {
-      if (auto done = bench.maintenance.renew(); !done) return std::move(done).error();
+      if (auto done = bench.maintenance.renew(); !done) return done;
     }
     bench.tables.store(rule.id, 0u);
     rule = {};  // nobody is on it any more
   }
-  return others;
+  return {};
 }
 
 }  // namespace
@@ -114,18 +108,19 @@ SetMembers members_of(Tables& tables, const SetMarks& sets) {
   return members;
 }
 
-Result<void> clean_sets(Workbench bench, const SetMarks& sets) {
-  if (auto done = unlink_sets(bench.tables, bench.maintenance, sets); !done) return done;
+Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others) {
+  if (auto done = unlink_sets(bench.tables, bench.maintenance, sets, others); !done) return done;
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
     if (sets[i]) bench.sets.unlink(i);
   }
-  // A packet may stand on a rule, a list or a set that was just taken out.
-  bench.world.wait_for_readers();
+  // A packet may stand on a rule, a list or a set that was just taken out. To wait for it once is enough.
+  auto waited = bench.names.prune(Names::Prune::Anchors);
+  if (!waited) return std::move(waited).error();
+  if (!*waited) bench.world.wait_for_readers();
   if (auto done = bench.maintenance.renew(); !done) return done;
   if (auto done = forget_notes(bench, sets); !done) return done;
-  auto others = forget_records(bench, sets);
-  if (!others) return std::move(others).error();
-  if (*others) {
+  if (auto done = forget_records(bench, sets); !done) return done;
+  if (others) {
     rebuild_sieve(bench.tables);
   } else {
     clear_sieve(bench.tables);
@@ -136,7 +131,6 @@ Result<void> clean_sets(Workbench bench, const SetMarks& sets) {
     bench.tables.sets()[i] = {};
   }
   if (auto done = bench.maintenance.renew(); !done) return done;
-  if (auto done = bench.names.prune(Names::Prune::Anchors); !done) return done;
   return bench.sets.prune_policies();
 }
 
@@ -157,7 +151,7 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
     bench.tables.sets()[set] = {};
   }
   if (auto done = bench.maintenance.renew(); !done) return done;
-  if (auto done = bench.names.prune(how); !done) return done;
+  if (auto done = bench.names.prune(how); !done) return std::move(done).error();
   return empty->empty() && how == Names::Prune::Anchors ? Result<void>() : bench.sets.prune_policies();
 }
 

@@ -40,7 +40,7 @@ struct SetMembers {
 [[nodiscard]] Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
 
 /// The same for all rules of whole sets, and for these sets: what it takes is one walk over the arrays, whatever they
-/// hold. Precondition: no packet may match any rule of theirs any more.
-[[nodiscard]] Result<void> clean_sets(Workbench bench, const SetMarks& sets);
+/// hold. `others`: whether other sets have rules. Precondition: no packet may match any rule of theirs any more.
+[[nodiscard]] Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others);
 
 }  // namespace egress

@@ -300,6 +300,7 @@ Result<Removed> Engine::remove_sets(Transaction& transaction, const Selection& s
   plan.change.removed.clear();
   if (members.ids.size() >= members.others / sets_at_once) {
     plan.change.removed_sets = std::move(*sets);
+    plan.change.others = members.others != 0;
   } else {
     plan.change.removed = members.ids;
   }

@@ -160,9 +160,11 @@ struct Member {
 
 /// Writes every chain from the records alone, without the rules of these sets. Like write_chain(), but what is right
 /// already is not stored.
-Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
+Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
+                                  bool others) {
   std::vector<Member> stay;
-  for (const egress_rule& rule : tables.rules()) {
+  const std::span<const egress_rule> rules = tables.rules();
+  for (const egress_rule& rule : rules.first(others ? rules.size() : 0)) {
     if (maintenance.is_due()) {
       if (auto done = maintenance.renew(); !done) return done;
     }
@@ -273,10 +275,10 @@ Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::u
   return swept_again_and_again();
 }
 
-Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
+Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets, bool others) {
   for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
     maintenance.start_afresh();
-    if (auto done = rebuild_without_sets(tables, maintenance, sets); !done) return done;
+    if (auto done = rebuild_without_sets(tables, maintenance, sets, others); !done) return done;
     if (auto done = maintenance.renew(); !done) return done;
     if (!maintenance.was_lost()) return {};
   }

@@ -36,7 +36,9 @@ namespace egress {
                                         const std::unordered_set<std::uint32_t>& ids);
 
 /// Takes all rules of these sets (by index) out of their chains: all chains are written anew from the rules that stay.
-[[nodiscard]] Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets);
+/// `others`: whether there may be any.
+[[nodiscard]] Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
+                                       bool others);
 
 /// What the head of a set says about its rules.
 struct SetSummary {

@@ -34,6 +34,11 @@ void enter_into_sieve(Tables& tables, const egress_rule& rule) {
   });
 }
 
+void ask_sieve_for(Tables& tables, const egress_rule& rule) {
+  for_each_place(rule, tables.sieve_words(),
+                 [&](const Place& place) { __builtin_prefetch(&tables.sieve_word_at(place.word), 1); });
+}
+
 void rebuild_sieve(Tables& tables) {
   const auto sieve = tables.sieve();
   std::vector<__u64> wanted(sieve.size());

@@ -397,7 +397,7 @@ Result<void> Transaction::finish(const Change& change) {
   // Packets that read the former epoch still need the rules that went, and the lists that were replaced.
   if (removes || replaced_runs_) world_.wait_for_readers();
   if (takes_sets) {
-    if (auto done = clean_sets(bench(), change.removed_sets); !done) return done;
+    if (auto done = clean_sets(bench(), change.removed_sets, change.others); !done) return done;
   } else if (removes) {
     const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
     if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;

@@ -45,6 +45,7 @@ struct Change {
   std::vector<NewRule> added;
   std::vector<std::uint32_t> removed;  ///< ids of rules that are visible
   SetMarks removed_sets = {};          ///< all rules of these sets go too, for good; empty = none
+  bool others = true;                  ///< whether sets that are not named there have rules
   /// With it the change is on trial: from this moment of the boot clock on the former rules are in force.
   std::optional<std::uint64_t> trial_deadline;
   Progress progress = {};

@@ -106,6 +106,7 @@ Result<void> Transaction::write_new_list(const Change& change, std::uint32_t set
     next.head = &chain_head(tables_, next.rule, EGRESS_CHAIN_PLAIN);
     __builtin_prefetch(next.head, 1);
     __builtin_prefetch(&slot_of(tables_, ids[i]), 1);
+    ask_sieve_for(tables_, next.rule);
   };
   const auto look_behind_head = [&](std::size_t i) {
     if (i >= ids.size()) return;
