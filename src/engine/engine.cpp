@@ -390,7 +390,7 @@ Result<void> Engine::maintain() {
 Result<std::vector<Rule>> Engine::rules() const {
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
   if (!snapshot) return std::move(snapshot).error().in("list rules");
-  return snapshot->rules();
+  return std::move(*snapshot).rules();
 }
 
 Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
