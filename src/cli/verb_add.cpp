@@ -65,7 +65,8 @@ Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords
   auto subject = context.resolve(filter, words);
   if (!subject) return subject.error();
   addition.subject = *subject;
-  const bool on_root = is_root(*subject, root_of(context.instance()));
+  const bool on_root =
+      is_root(*subject, subject->kind == Subject::Kind::Id ? root_of(context.instance()) : std::nullopt);
   const std::vector<RuleSpec> noted = noteworthy(addition);
   if (auto refused = rail(*subject, on_root, noted); refused && !context.options().yes_really) return *refused;
   const auto established = established_of(context.options());

@@ -24,7 +24,7 @@ struct ChainPlace {
 
 ChainPlace place_of(Tables& tables, const egress_index_key& key, egress_chain chain) {
   // The mark part is a quarter of the plain one, which is a power of two.
-  const auto plain = static_cast<std::uint32_t>(tables.head_pairs() * 2 / 5 * 4);
+  const auto plain = static_cast<std::uint32_t>(tables.heads().size() * 2 / 5 * 4);
   return {chain, egress_index_place(egress_index_hash(&key), chain, plain - 1)};
 }
 
@@ -32,7 +32,7 @@ ChainPlace place_of(Tables& tables, const egress_rule& rule, egress_chain chain)
   return place_of(tables, index_key(rule, chain), chain);
 }
 
-__u32& head_at(Tables& tables, const ChainPlace& at) { return tables.head_pair_at(at.place / 2).first[at.place % 2]; }
+__u32& head_at(Tables& tables, const ChainPlace& at) { return tables.heads()[at.place / 2].first[at.place % 2]; }
 
 /// The places of these rules, each once.
 template <typename Ids>
@@ -58,7 +58,7 @@ class ChainCursor {
   /// The rule here; null at the end. A sweep clears the id of a rule and leaves its links: such a hole is
   /// passed over. A link to a slot that has another rule ends the chain.
   [[nodiscard]] egress_rule* here() {
-    for (; here_ != 0 && steps_ <= tables_.rule_places(); ++steps_) {
+    for (; here_ != 0 && steps_ <= tables_.rules().size(); ++steps_) {
       egress_rule& rule = slot_of(tables_, here_);
       if (rule.id == here_) return &rule;
       here_ = rule.id == 0 ? rule.next[chain_] : 0;
@@ -163,7 +163,7 @@ struct Member {
 Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
                                   bool others) {
   std::vector<Member> stay;
-  const std::span<const egress_rule> rules = tables.rules();
+  const std::span<const egress_rule> rules = tables.rules().whole();
   for (const egress_rule& rule : rules.first(others ? rules.size() : 0)) {
     if (maintenance.is_due()) {
       if (auto done = maintenance.renew(); !done) return done;
@@ -361,10 +361,11 @@ std::optional<egress_run> RunSpace::fit(std::uint32_t from, std::uint32_t count)
 }
 
 std::vector<egress_shape> read_list(Tables& tables, const egress_run& run) {
-  const std::span<egress_shape> shapes = tables.shapes();
+  const auto shapes = tables.shapes();
   if (run.first > shapes.size() || shapes.size() - run.first < run.count) return {};
-  const auto part = shapes.subspan(run.first, run.count);
-  return {part.begin(), part.end()};
+  std::vector<egress_shape> list;
+  for (std::uint32_t i = 0; i < run.count; ++i) list.push_back(shapes[run.first + i]);
+  return list;
 }
 
 bool same_shapes(std::span<const egress_shape> a, std::span<const egress_shape> b) {

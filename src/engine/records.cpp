@@ -69,7 +69,8 @@ egress_run load_run(const egress_run& run) {
 }
 
 egress_rule& slot_of(Tables& tables, std::uint32_t id) {
-  return tables.rule_at(id % static_cast<std::uint32_t>(tables.rule_places()));
+  const auto rules = tables.rules();
+  return rules[id % static_cast<std::uint32_t>(rules.size())];
 }
 
 void store_rule(Tables& tables, const egress_rule& rule) { tables.store_record(slot_of(tables, rule.id), rule); }

@@ -28,15 +28,16 @@ void for_each_place(const egress_rule& rule, std::size_t words, Visit visit) {
 }  // namespace
 
 void enter_into_sieve(Tables& tables, const egress_rule& rule) {
-  for_each_place(rule, tables.sieve_words(), [&](const Place& place) {
-    __u64& word = tables.sieve_word_at(place.word);
+  const auto sieve = tables.sieve();
+  for_each_place(rule, sieve.size(), [&](const Place& place) {
+    __u64& word = sieve[place.word];
     if ((word & place.bits) != place.bits) tables.store(word, word | place.bits);
   });
 }
 
 void ask_sieve_for(Tables& tables, const egress_rule& rule) {
-  for_each_place(rule, tables.sieve_words(),
-                 [&](const Place& place) { __builtin_prefetch(&tables.sieve_word_at(place.word), 1); });
+  const auto sieve = tables.sieve();
+  for_each_place(rule, sieve.size(), [&](const Place& place) { __builtin_prefetch(&sieve[place.word], 1); });
 }
 
 void rebuild_sieve(Tables& tables) {

@@ -14,6 +14,7 @@
 #include "egress/error.hpp"
 #include "egress/rule.hpp"
 #include "egress/socket.hpp"
+#include "engine/places.hpp"
 
 namespace egress {
 
@@ -40,27 +41,19 @@ class Table {
 };
 
 /// The maps of one instance as the engine sees them: shared memory and hash tables. The kernel's are in
-/// sys/, a fake for tests is in tests/support. The spans are memory that the datapath reads at any time:
+/// sys/, a fake for tests is in tests/support. The arrays are memory that the datapath reads at any time:
 /// a word becomes visible the moment it is stored (std::atomic_ref).
 class Tables {
  public:
   virtual ~Tables() = default;
 
   [[nodiscard]] virtual egress_control& control() = 0;
-  [[nodiscard]] virtual std::span<egress_rule> rules() = 0;
-  /// How many rules() are, and one of them: a change of few rules touches few places of many, and the kernel's are
-  /// mapped no further than they are asked for.
-  [[nodiscard]] virtual std::size_t rule_places() { return rules().size(); }
-  [[nodiscard]] virtual egress_rule& rule_at(std::size_t place) { return rules()[place]; }
-  [[nodiscard]] virtual std::span<egress_set> sets() = 0;
-  [[nodiscard]] virtual std::span<egress_shape> shapes() = 0;
-  [[nodiscard]] virtual std::span<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
-  [[nodiscard]] virtual std::size_t head_pairs() { return heads().size(); }
-  [[nodiscard]] virtual egress_heads& head_pair_at(std::size_t place) { return heads()[place]; }
-  [[nodiscard]] virtual std::span<__u64> sieve() = 0;  ///< a power of two of words
-  [[nodiscard]] virtual std::size_t sieve_words() { return sieve().size(); }
-  [[nodiscard]] virtual __u64& sieve_word_at(std::size_t place) { return sieve()[place]; }
-  [[nodiscard]] virtual std::span<egress_anchor> anchors() = 0;
+  [[nodiscard]] virtual Places<egress_rule> rules() = 0;
+  [[nodiscard]] virtual Places<egress_set> sets() = 0;
+  [[nodiscard]] virtual Places<egress_shape> shapes() = 0;
+  [[nodiscard]] virtual Places<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
+  [[nodiscard]] virtual Places<__u64> sieve() = 0;         ///< a power of two of words
+  [[nodiscard]] virtual Places<egress_anchor> anchors() = 0;
 
   /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.
   /// Every store of the engine passes here, so that a test can die between any two of them.

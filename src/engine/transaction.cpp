@@ -75,7 +75,7 @@ Error rule_table_full(Tables& tables, std::size_t wanted) {
   return Error{ErrorKind::Failed,
                "",
                std::to_string(wanted) + (wanted == 1 ? " rule" : " rules"),
-               "rule table full (" + std::to_string(used) + "/" + std::to_string(tables.rule_places()) + ")",
+               "rule table full (" + std::to_string(used) + "/" + std::to_string(tables.rules().size()) + ")",
                "remove rules, or unload, then load with a larger table: egress load --max-rules N",
                0};
 }
@@ -173,7 +173,7 @@ Result<void> Transaction::check(const Change& change) {
 
 /// Free places are looked for where the next ids lead: few rules find room after few looks.
 Result<void> Transaction::check_room(std::size_t wanted) {
-  const std::size_t size = tables_.rule_places();
+  const std::size_t size = tables_.rules().size();
   const std::uint32_t first = tables_.control().next_id;
   std::size_t room = 0;
   for (std::uint32_t i = 0; i < size && room < wanted; ++i) room += slot_of(tables_, first + i).id == 0;
@@ -231,7 +231,7 @@ Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
   if (count == 0) return ids;
   auto taken = DoorIds::of(tables_, count);
   if (!taken) return std::move(taken).error();
-  const std::size_t size = tables_.rule_places();
+  const std::size_t size = tables_.rules().size();
   std::vector<bool> chosen(size);
   for (std::uint32_t id = std::max(tables_.control().next_id, 1u); ids.size() < count; ++id) {
     if (id >= ids_end) {

@@ -95,7 +95,10 @@ Result<void> Transaction::write_new_list(const Change& change, std::uint32_t set
   RuleSpec like = list.like;
   like.destination = list.destinations.front();
   const egress_rule model = encode_rule(like, {RuleId{ids.front()}, set, tables_.control().pending, now_});
-  if (ids.size() >= many) static_cast<void>(tables_.rules()), static_cast<void>(tables_.heads());
+  if (ids.size() >= many) {
+    static_cast<void>(tables_.rules().whole());
+    static_cast<void>(tables_.heads().whole());
+  }
   std::array<Coming, 2 * ahead> coming;
   const auto look_ahead = [&](std::size_t i) {
     if (i >= ids.size()) return;

@@ -210,14 +210,16 @@ Result<LazyMemory> LazyMemory::map(Fd fd, std::size_t length, MappedMemory::Acce
 }
 
 LazyMemory::LazyMemory(Fd fd, std::size_t length, int protection)
-    : fd_(std::move(fd)), length_(length), protection_(protection), present_((length + part - 1) / part) {}
+    : fd_(std::move(fd)), length_(length), protection_(protection) {
+  present_.resize((length + part - 1) / part);
+}
 
 LazyMemory::LazyMemory(LazyMemory&& other) noexcept
-    : fd_(std::move(other.fd_)),
+    : Presence(std::move(other)),
+      fd_(std::move(other.fd_)),
       data_(std::exchange(other.data_, nullptr)),
       length_(other.length_),
       protection_(other.protection_),
-      present_(std::move(other.present_)),
       whole_(other.whole_) {}
 
 LazyMemory& LazyMemory::operator=(LazyMemory&& other) noexcept {
@@ -245,13 +247,13 @@ int LazyMemory::try_map(std::size_t offset, std::size_t length) const {
   std::abort();
 }
 
-void LazyMemory::map_part(std::size_t number) const {
+void LazyMemory::bring(std::size_t number) {
   const std::size_t offset = number * part;
   if (try_map(offset, std::min(part, length_ - offset)) != 0) end_without_memory();
   present_[number] = true;
 }
 
-void LazyMemory::need_all() const {
+void LazyMemory::need_all() {
   if (whole_) return;
   if (try_map(0, length_) != 0) end_without_memory();
   present_.assign(present_.size(), true);

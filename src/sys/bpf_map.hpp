@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "egress/error.hpp"
+#include "engine/places.hpp"
 #include "engine/tables.hpp"
 #include "sys/fd.hpp"
 
@@ -167,56 +168,42 @@ class MappedArray {
 /// The same for an array so large that to map all of it would take longer than most changes: what is asked for is
 /// mapped, and what is around it. Not for several threads at once. A kernel that refuses a part when it gave the
 /// first has no memory: the process ends as it does without memory.
-class LazyMemory {
+class LazyMemory final : public Presence {
  public:
   /// Maps the first part, so that what can be refused is refused here.
   [[nodiscard]] static Result<LazyMemory> map(Fd fd, std::size_t length, MappedMemory::Access access);
 
   LazyMemory(LazyMemory&& other) noexcept;
   LazyMemory& operator=(LazyMemory&& other) noexcept;
-  ~LazyMemory();
+  ~LazyMemory() override;
 
   /// Where the array begins. No part of it may be touched that was not asked for.
   [[nodiscard]] std::byte* data() const { return data_; }
-  void need(std::size_t offset) const {
-    if (!present_[offset / part]) map_part(offset / part);
-  }
-  void need_all() const;
+  void need_all() override;
 
  private:
-  static constexpr std::size_t part = 256 * 1024;  ///< a multiple of every page size of the kernels we know
-
   LazyMemory(Fd fd, std::size_t length, int protection);
   [[nodiscard]] int try_map(std::size_t offset, std::size_t length) const;
-  void map_part(std::size_t number) const;
+  void bring(std::size_t number) override;
 
   Fd fd_;
   std::byte* data_ = nullptr;
   std::size_t length_ = 0;
   int protection_ = 0;
-  mutable std::vector<bool> present_;  ///< by part
-  mutable bool whole_ = false;
+  bool whole_ = false;
 };
 
 /// An mmapable array of T that is mapped where it is touched.
 template <typename T>
 class LazyArray {
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0 && 4096 % sizeof(T) == 0);
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0 && Presence::part % sizeof(T) == 0);
 
  public:
   /// As MappedArray::map(); keeps a descriptor of its own.
   [[nodiscard]] static Result<LazyArray> map(const Fd& fd, MappedMemory::Access access);
 
-  [[nodiscard]] std::size_t size() const { return count_; }
-  /// Precondition: place < size().
-  [[nodiscard]] T& at(std::size_t place) const {
-    memory_.need(place * sizeof(T));
-    return reinterpret_cast<T*>(memory_.data())[place];
-  }
-  [[nodiscard]] std::span<T> span() const {
-    memory_.need_all();
-    return {reinterpret_cast<T*>(memory_.data()), count_};
-  }
+  /// Good as long as this stands where it stands.
+  [[nodiscard]] Places<T> places() { return {reinterpret_cast<T*>(memory_.data()), count_, memory_}; }
 
  private:
   LazyArray(LazyMemory memory, std::size_t count) : memory_(std::move(memory)), count_(count) {}

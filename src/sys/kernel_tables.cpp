@@ -141,11 +141,11 @@ struct KernelTables::Maps {
   egress_meta meta;
   MappedArray<egress_control> control;
   LazyArray<egress_rule> rules;
-  MappedArray<egress_set> sets;
-  MappedArray<egress_shape> shapes;
+  LazyArray<egress_set> sets;
+  LazyArray<egress_shape> shapes;
   LazyArray<egress_heads> heads;
   LazyArray<__u64> sieve;
-  MappedArray<egress_anchor> anchors;
+  LazyArray<egress_anchor> anchors;
   HashMap<u32, egress_anchor_name> anchor_names;
   HashMap<egress_name_key, egress_name> names;
   HashMap<u64, egress_binding> bindings;
@@ -236,11 +236,11 @@ Result<std::unique_ptr<KernelTables>> KernelTables::adopt(std::map<std::string, 
   Opener from(fds, access == Access::Read ? MappedMemory::Access::Read : MappedMemory::Access::ReadWrite);
   auto control = from.mapped<egress_control>("control");
   auto rules = from.lazily<egress_rule>("rules");
-  auto sets = from.mapped<egress_set>("sets");
-  auto shapes = from.mapped<egress_shape>("shapes");
+  auto sets = from.lazily<egress_set>("sets");
+  auto shapes = from.lazily<egress_shape>("shapes");
   auto heads = from.lazily<egress_heads>("heads");
   auto sieve = from.lazily<__u64>("sieve");
-  auto anchors = from.mapped<egress_anchor>("anchors");
+  auto anchors = from.lazily<egress_anchor>("anchors");
   auto anchor_names = from.map<HashMap<u32, egress_anchor_name>>("anchor_names");
   auto names = from.map<HashMap<egress_name_key, egress_name>>("names");
   auto bindings = from.map<HashMap<u64, egress_binding>>("bindings");
@@ -268,18 +268,12 @@ const egress_meta& KernelTables::meta() const { return maps_->meta; }
 int KernelTables::fd_of(std::string_view name) const { return maps_->fds.at(std::string(name)).get(); }
 
 egress_control& KernelTables::control() { return maps_->control.span()[0]; }
-std::span<egress_rule> KernelTables::rules() { return maps_->rules.span(); }
-std::size_t KernelTables::rule_places() { return maps_->rules.size(); }
-egress_rule& KernelTables::rule_at(std::size_t place) { return maps_->rules.at(place); }
-std::span<egress_set> KernelTables::sets() { return maps_->sets.span(); }
-std::span<egress_shape> KernelTables::shapes() { return maps_->shapes.span(); }
-std::span<egress_heads> KernelTables::heads() { return maps_->heads.span(); }
-std::size_t KernelTables::head_pairs() { return maps_->heads.size(); }
-egress_heads& KernelTables::head_pair_at(std::size_t place) { return maps_->heads.at(place); }
-std::span<__u64> KernelTables::sieve() { return maps_->sieve.span(); }
-std::size_t KernelTables::sieve_words() { return maps_->sieve.size(); }
-__u64& KernelTables::sieve_word_at(std::size_t place) { return maps_->sieve.at(place); }
-std::span<egress_anchor> KernelTables::anchors() { return maps_->anchors.span(); }
+Places<egress_rule> KernelTables::rules() { return maps_->rules.places(); }
+Places<egress_set> KernelTables::sets() { return maps_->sets.places(); }
+Places<egress_shape> KernelTables::shapes() { return maps_->shapes.places(); }
+Places<egress_heads> KernelTables::heads() { return maps_->heads.places(); }
+Places<__u64> KernelTables::sieve() { return maps_->sieve.places(); }
+Places<egress_anchor> KernelTables::anchors() { return maps_->anchors.places(); }
 Table<u32, egress_anchor_name>& KernelTables::anchor_names() { return maps_->anchor_names; }
 Table<egress_name_key, egress_name>& KernelTables::names() { return maps_->names; }
 Table<u64, egress_binding>& KernelTables::bindings() { return maps_->bindings; }

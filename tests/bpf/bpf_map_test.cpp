@@ -293,14 +293,15 @@ TEST(LazyArray, IsTheSameMemoryInEveryPartAndAsAWhole) {
   };
   auto array = LazyArray<u64>::map(fd, MappedMemory::Access::ReadWrite);
   ASSERT_TRUE(array.ok()) << array.error().message();
-  ASSERT_EQ(array->size(), entries);
-  u64& early = array->at(40000);
+  const auto parts = array->places();
+  ASSERT_EQ(parts.size(), entries);
+  u64& early = parts[40000];
   for (const u32 at : {0u, 32767u, 32768u, 40000u, 131072u, 200000u}) {
-    array->at(at) = 0x1234 + at;
+    parts[at] = 0x1234 + at;
     EXPECT_EQ(value_of(at), 0x1234u + at) << at;
   }
   auto moved = *std::move(array);
-  const auto whole = moved.span();
+  const auto whole = moved.places().whole();
   ASSERT_EQ(whole.size(), entries);
   EXPECT_EQ(&whole[40000], &early);  // a reference into a part stays one
   early = 0x77;
