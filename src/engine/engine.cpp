@@ -240,6 +240,7 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
   auto change = plan_addition(**transaction, addition);
   if (!change) return std::move(change).error().in("add rule");
   change->progress = addition.progress;
+  if (!change->removed.empty()) bring_all(tables_);
   Cutter cutter(world_, addition.established);
   if (auto done = cutter.prepare(tables_, addition); !done) return std::move(done).error().in("add rule");
   auto ids = (*transaction)->commit(*change, [&cutter] { cutter.cut(); });
@@ -257,6 +258,7 @@ Result<std::vector<Rule>> Engine::remove(const Selection& selection) {
 Result<Removed> Engine::remove(const Selection& selection, std::size_t most_told) {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("remove rule");
+  bring_all(tables_);
   // A trial may hold rules that no selection finds, and that come back.
   const bool whole_sets = selection.ids.empty() && !(*transaction)->trial_is_open();
   auto removed = whole_sets ? remove_sets(**transaction, selection, most_told) : remove_some(**transaction, selection);
@@ -314,6 +316,7 @@ Result<Rule> Engine::extend(RuleId id, Lifetime lifetime) {
   if (auto done = check_lifetime(lifetime); !done) return std::move(done).error().in("extend rule");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("extend rule");
+  bring_all(tables_);
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing, std::span<const RuleId>(&id, 1));
   if (!snapshot) return std::move(snapshot).error().in("extend rule");
   const Rule* found = snapshot->find(id);
@@ -340,6 +343,7 @@ Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& optio
   if (auto done = check_lifetime(options.confirm_within); !done) return std::move(done).error().in("apply policy");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("apply policy");
+  bring_all(tables_);
   if (auto done = refuse_on_trial(**transaction, policy.name); !done) return std::move(done).error().in("apply policy");
   if (on_trial && (*transaction)->trial_is_open()) {
     return Error{ErrorKind::Refused,
@@ -371,6 +375,7 @@ Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& optio
 Result<void> Engine::confirm() {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("confirm");
+  bring_all(tables_);
   if (!(*transaction)->trial_is_open()) {
     return Error{ErrorKind::NotFound,
                  "confirm",

@@ -68,6 +68,15 @@ egress_run load_run(const egress_run& run) {
   return std::bit_cast<egress_run>(__atomic_load_n(reinterpret_cast<const Word64*>(&run), __ATOMIC_ACQUIRE));
 }
 
+void bring_all(Tables& tables) {
+  static_cast<void>(tables.rules().whole());
+  static_cast<void>(tables.sets().whole());
+  static_cast<void>(tables.shapes().whole());
+  static_cast<void>(tables.heads().whole());
+  static_cast<void>(tables.sieve().whole());
+  static_cast<void>(tables.anchors().whole());
+}
+
 egress_rule& slot_of(Tables& tables, std::uint32_t id) {
   const auto rules = tables.rules();
   return rules[id % static_cast<std::uint32_t>(rules.size())];

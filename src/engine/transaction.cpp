@@ -130,7 +130,7 @@ const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& d
 Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std::function<void()>& last) {
   std::vector<RuleId> given;
   if (size_of(change) == 0 && change.removed.empty() && change.removed_sets.empty()) return given;
-  if (change.list) list_kinds_ = kinds_of(*change.list);
+  list_kinds_ = change.list ? kinds_of(*change.list) : std::vector<RuleSpec>();
   if (auto done = check(change); !done) return std::move(done).error();
   if (auto done = prepare(change, last); !done) return std::move(done).error();
   tables_.store(tables_.control().epoch, tables_.control().pending);

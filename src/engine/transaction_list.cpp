@@ -49,7 +49,9 @@ Position position_of(Tables& tables, egress_rule& rule, __u32& head, std::uint32
   bool found = false;
   __u32* before = &head;
   rule.next[EGRESS_CHAIN_PLAIN] = 0;
-  for (std::uint32_t at = head; at != 0 && position.rules <= EGRESS_CHAIN_MAX;) {
+  // Bounded whatever the links say: a chain that somebody wrote may have no end.
+  std::size_t steps = 0;
+  for (std::uint32_t at = head; at != 0 && steps <= tables.rules().size(); ++steps) {
     egress_rule& other = slot_of(tables, at);
     if (other.id != at && other.id != 0) break;
     if (other.id == at) {
