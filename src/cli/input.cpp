@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -16,6 +18,10 @@ constexpr std::size_t longest_input = 64u << 20;
 
 Result<std::string> read_all(int fd, const std::string& object) {
   std::string text;
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && status.st_size > 0) {
+    text.reserve(std::min(longest_input, static_cast<std::size_t>(status.st_size)) + 1);
+  }
   std::array<char, 65536> buffer;
   for (;;) {
     const ssize_t length = ::read(fd, buffer.data(), buffer.size());

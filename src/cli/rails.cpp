@@ -29,12 +29,32 @@ Prefix v6_prefix(std::uint8_t first, std::uint8_t second, std::uint8_t length) {
   return prefix;
 }
 
+/// Whether neighbour discovery goes there.
+bool is_link_local(const Prefix& prefix) {
+  static const Prefix multicast = v6_prefix(0xFF, 0x02, 16);
+  static const Prefix unicast = v6_prefix(0xFE, 0x80, 10);
+  return prefix.address.family == Family::V6 && (overlap(prefix, multicast) || overlap(prefix, unicast));
+}
+
 }  // namespace
 
 bool is_root(const Subject& subject, std::optional<CgroupId> root) {
   if (subject.kind == Subject::Kind::Path) return subject.name == "/";
   return subject.kind == Subject::Kind::Id && root &&
          subject.name == fmt::format("{}", static_cast<std::uint64_t>(*root));
+}
+
+std::vector<RuleSpec> noteworthy(const Addition& addition) {
+  std::vector<RuleSpec> noted = addition.rules;
+  const auto note = [&](const Destination& destination) {
+    noted.push_back(addition.of_list);
+    noted.back().destination = destination;
+  };
+  for (const Destination& destination : addition.list) {
+    if (is_wide(destination) || is_link_local(*destination.prefix)) note(destination);
+  }
+  if (addition.of_list.no_packet_sockets && !addition.list.empty()) note(addition.list.front());
+  return noted;
 }
 
 std::optional<Error> rail(const Subject& subject, bool on_root, std::span<const RuleSpec> rules) {
@@ -59,13 +79,10 @@ std::optional<Error> rail(const Subject& subject, bool on_root, std::span<const 
 }
 
 std::vector<std::string> neighbour_warnings(std::span<const RuleSpec> rules) {
-  static const Prefix multicast = v6_prefix(0xFF, 0x02, 16);
-  static const Prefix link_local = v6_prefix(0xFE, 0x80, 10);
   std::vector<std::string> warnings;
   for (const RuleSpec& rule : rules) {
     const auto& prefix = rule.destination.prefix;
-    if (!closes(rule.action) || !prefix || prefix->address.family != Family::V6) continue;
-    if (!overlap(*prefix, multicast) && !overlap(*prefix, link_local)) continue;
+    if (!closes(rule.action) || !prefix || !is_link_local(*prefix)) continue;
     const std::string_view effect =
         rule.include_nd
             ? "--include-nd cuts neighbour discovery: all IPv6 of network namespaces made by this cgroup may stop"

@@ -18,6 +18,9 @@ namespace egress::cli {
 /// --yes-really.
 [[nodiscard]] std::optional<Error> rail(const Subject& subject, bool on_root, std::span<const RuleSpec> rules);
 
+/// The rules of an addition of which rail() or neighbour_warnings() could say something.
+[[nodiscard]] std::vector<RuleSpec> noteworthy(const Addition& addition);
+
 /// What to tell about rules that reach into the addresses of neighbour discovery and MLD.
 [[nodiscard]] std::vector<std::string> neighbour_warnings(std::span<const RuleSpec> rules);
 

@@ -42,17 +42,27 @@ std::string remarks(const Rule& rule) {
   return out;
 }
 
-std::vector<Cell> row_of(const Rule& rule, BootTime now) {
-  return {{fmt::format("{}", static_cast<std::uint32_t>(rule.id))},
-          {std::string(format(rule.action)), colour_of(rule.action)},
-          {format(rule.subject)},
-          {format(rule.destination)},
-          {format_left(rule, now)},
-          {fmt::format("{}", rule.counts.packets)},
-          {fmt::format("{}", rule.counts.bytes)},
-          {rule.policy ? escape(*rule.policy) : std::string()},
-          {escape(rule.reason)},
-          {remarks(rule), rule.cgroups.empty() ? Colour::Yellow : Colour::Dim}};
+void set_cell(Cell& cell, std::string_view text, Colour colour = Colour::None) {
+  cell.text.assign(text);
+  cell.colour = colour;
+}
+
+void set_cell(Cell& cell, std::uint64_t number) {
+  const fmt::format_int text(number);
+  set_cell(cell, std::string_view(text.data(), text.size()));
+}
+
+void fill_row(std::vector<Cell>& cells, const Rule& rule, BootTime now) {
+  set_cell(cells[0], static_cast<std::uint32_t>(rule.id));
+  set_cell(cells[1], format(rule.action), colour_of(rule.action));
+  set_cell(cells[2], format(rule.subject));
+  set_cell(cells[3], format(rule.destination));
+  set_cell(cells[4], format_left(rule, now));
+  set_cell(cells[5], rule.counts.packets);
+  set_cell(cells[6], rule.counts.bytes);
+  set_cell(cells[7], rule.policy ? escape(*rule.policy) : std::string());
+  set_cell(cells[8], rule.reason.empty() ? std::string() : escape(rule.reason));
+  set_cell(cells[9], remarks(rule), rule.cgroups.empty() ? Colour::Yellow : Colour::Dim);
 }
 
 std::string lifetime_words(const Lifetime& lifetime) {
@@ -104,10 +114,8 @@ std::string rules_table(std::span<const Rule> rules, BootTime now, bool colour) 
                                                {"POLICY", false, true},
                                                {"REASON", false, true},
                                                {"STATE", false, true}}};
-  std::vector<std::vector<Cell>> rows;
-  rows.reserve(rules.size());
-  for (const Rule& rule : rules) rows.push_back(row_of(rule, now));
-  return format_table(columns, rows, colour);
+  const auto fill = [&](std::size_t number, std::vector<Cell>& cells) { fill_row(cells, rules[number], now); };
+  return format_table(columns, rules.size(), fill, colour);
 }
 
 std::string rule_text(Action action, const Subject& subject, const Destination& destination) {

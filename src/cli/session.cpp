@@ -69,10 +69,13 @@ Session own_session(const Filter& filter) {
   Session session;
   if (const char* text = std::getenv("SSH_CONNECTION")) session.ssh = parse_ssh_connection(text);
   if (session.ssh) session.ssh->cgroup = own_cgroup(filter);
+  return session;
+}
+
+void ask_ancestors(Session& session) {
   for (int pid = ::getppid(); pid > 1; pid = parent_of(pid)) {
     for (const std::uint64_t inode : socket_inodes_of(pid)) session.inherited.insert(inode);
   }
-  return session;
 }
 
 std::optional<Error> session_rail(const Reach& reach, const Session& session) {

@@ -21,8 +21,10 @@ struct Session {
 /// nullopt for what is not that.
 [[nodiscard]] std::optional<Socket> parse_ssh_connection(std::string_view text);
 
-/// The session of this process, from its environment and its ancestors.
+/// The session of this process, as its environment tells of it.
 [[nodiscard]] Session own_session(const Filter& filter);
+/// Adds what its ancestors tell of it: every file that they have open is looked at.
+void ask_ancestors(Session& session);
 
 /// The safety rail (Refused): rules that would stop the caller's own session. nullopt if they would not.
 [[nodiscard]] std::optional<Error> session_rail(const Reach& reach, const Session& session);

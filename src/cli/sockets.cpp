@@ -82,13 +82,14 @@ template <typename Rules>
 Result<SocketsOfRules> SocketsOfRules::look(const Context& context, const Filter& filter, const Rules& rules) {
   SocketsOfRules sockets;
   sockets.kill_ = context.options().kill_sockets;
-  const Session session = own_session(filter);
+  Session session = own_session(filter);
   auto reach = filter.reach(rules, session.ssh ? std::span(&*session.ssh, 1) : std::span<const Socket>());
   if (!reach) {
     sockets.reach_.problem = reach.error().message();
     return sockets;
   }
-  if (!context.options().yes_really) {
+  if (!context.options().yes_really && !reach->stopped.empty()) {
+    ask_ancestors(session);
     if (auto refused = session_rail(*reach, session)) return *std::move(refused);
   }
   sockets.reach_ = *std::move(reach);

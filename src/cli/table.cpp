@@ -28,22 +28,15 @@ std::string_view escape_code(Colour colour) {
   return "";
 }
 
-std::string padded(const Cell& cell, std::size_t width, bool right, bool colour) {
-  const std::string blanks(width - std::min(width, display_width(cell.text)), ' ');
-  const std::string text = paint(cell.text, cell.colour, colour);
-  return right ? blanks + text : text + blanks;
-}
-
-void append_line(std::string& out, const std::vector<std::string>& cells) {
-  std::string line;
-  for (const std::string& cell : cells) line += (line.empty() ? "" : "  ") + cell;
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  out += line + "\n";
-}
-
-bool shown(const Column& column, std::size_t index, const std::vector<std::vector<Cell>>& rows) {
-  if (!column.optional) return true;
-  return std::ranges::any_of(rows, [index](const auto& row) { return !row[index].text.empty(); });
+void append_cell(std::string& out, const Cell& cell, const Column& column, std::size_t width, bool colour) {
+  const std::size_t blanks = width - std::min(width, display_width(cell.text));
+  if (column.right) out.append(blanks, ' ');
+  if (colour && cell.colour != Colour::None) {
+    out += paint(cell.text, cell.colour, colour);
+  } else {
+    out += cell.text;
+  }
+  if (!column.right) out.append(blanks, ' ');
 }
 
 }  // namespace
@@ -63,26 +56,44 @@ std::size_t display_width(std::string_view text) {
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string format_table(std::span<const Column> columns, const std::vector<std::vector<Cell>>& rows, bool colour) {
-  std::vector<std::size_t> visible;
+std::string format_table(std::span<const Column> columns, std::size_t count, const FillRow& fill, bool colour) {
   std::vector<std::size_t> widths(columns.size());
+  std::vector<bool> shown(columns.size());
+  std::vector<Cell> cells(columns.size());
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (shown(columns[i], i, rows)) visible.push_back(i);
     widths[i] = columns[i].title.size();
-    for (const auto& row : rows) widths[i] = std::max(widths[i], display_width(row[i].text));
+    shown[i] = !columns[i].optional;
+  }
+  for (std::size_t number = 0; number < count; ++number) {
+    fill(number, cells);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      widths[i] = std::max(widths[i], display_width(cells[i].text));
+      shown[i] = shown[i] || !cells[i].text.empty();
+    }
   }
   std::string out;
-  std::vector<std::string> line;
-  for (const std::size_t i : visible) {
-    line.push_back(padded({std::string(columns[i].title), Colour::Bold}, widths[i], columns[i].right, colour));
-  }
-  append_line(out, line);
-  for (const auto& row : rows) {
-    line.clear();
-    for (const std::size_t i : visible) line.push_back(padded(row[i], widths[i], columns[i].right, colour));
-    append_line(out, line);
+  const auto append_line = [&] {
+    const std::size_t begin = out.size();
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (!shown[i]) continue;
+      if (out.size() > begin) out += "  ";
+      append_cell(out, cells[i], columns[i], widths[i], colour);
+    }
+    while (out.size() > begin && out.back() == ' ') out.pop_back();
+    out += '\n';
+  };
+  for (std::size_t i = 0; i < columns.size(); ++i) cells[i] = {std::string(columns[i].title), Colour::Bold};
+  append_line();
+  for (std::size_t number = 0; number < count; ++number) {
+    fill(number, cells);
+    append_line();
   }
   return out;
+}
+
+std::string format_table(std::span<const Column> columns, const std::vector<std::vector<Cell>>& rows, bool colour) {
+  const auto fill = [&rows](std::size_t number, std::vector<Cell>& cells) { cells = rows[number]; };
+  return format_table(columns, rows.size(), fill, colour);
 }
 
 }  // namespace egress::cli

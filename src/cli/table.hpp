@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,12 @@ struct Column {
 
 /// Lines of aligned columns, the titles first; two blanks between columns, none at the end of a line.
 [[nodiscard]] std::string format_table(std::span<const Column> columns, const std::vector<std::vector<Cell>>& rows,
+                                       bool colour);
+
+/// The same of `count` rows that `fill` writes into the cells it is given, each twice: of many rows all texts at once
+/// would be most of the memory.
+using FillRow = std::function<void(std::size_t number, std::vector<Cell>& cells)>;
+[[nodiscard]] std::string format_table(std::span<const Column> columns, std::size_t count, const FillRow& fill,
                                        bool colour);
 
 /// "59m12s", "forever", "over".

@@ -14,18 +14,19 @@ namespace {
 /// Rules of a file that are named one by one when they were made.
 constexpr std::size_t longest_echo = 20;
 
+RuleSpec spec_of(const Context& context, Action action, const RuleSentence& sentence) {
+  RuleSpec rule;
+  rule.action = action;
+  rule.lifetime = sentence.lifetime;
+  rule.reason = context.options().reason.value_or("");
+  rule.include_nd = context.options().include_nd;
+  rule.no_packet_sockets = context.options().no_packet_sockets && action != Action::Allow;
+  return rule;
+}
+
 std::vector<RuleSpec> specs_of(const Context& context, Action action, const RuleSentence& sentence) {
-  std::vector<RuleSpec> rules;
-  for (const Destination& destination : sentence.destinations) {
-    RuleSpec rule;
-    rule.action = action;
-    rule.destination = destination;
-    rule.lifetime = sentence.lifetime;
-    rule.reason = context.options().reason.value_or("");
-    rule.include_nd = context.options().include_nd;
-    rule.no_packet_sockets = context.options().no_packet_sockets && action != Action::Allow;
-    rules.push_back(std::move(rule));
-  }
+  std::vector<RuleSpec> rules(sentence.destinations.size(), spec_of(context, action, sentence));
+  for (std::size_t i = 0; i < rules.size(); ++i) rules[i].destination = sentence.destinations[i];
   return rules;
 }
 
@@ -51,64 +52,69 @@ void print_new_rules(const Context& context, const Addition& addition, const std
     return context.print_json(json);
   }
   if (context.options().file && ids.size() > longest_echo) {
-    return context.print(new_rules_line(ids, addition.subject, addition.rules.front()));
+    return context.print(new_rules_line(ids, addition.subject, addition.of_list));
   }
-  for (std::size_t i = 0; i < ids.size() && i < addition.rules.size(); ++i) {
-    context.print(new_rule_line(ids[i], addition.subject, addition.rules[i]));
+  const std::vector<RuleSpec> rules = rules_of(addition);
+  for (std::size_t i = 0; i < ids.size() && i < rules.size(); ++i) {
+    context.print(new_rule_line(ids[i], addition.subject, rules[i]));
   }
 }
 
 /// The common end of every verb that adds rules: rails, one transaction, what was made, what waits, what is missed.
-Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords& words, std::vector<RuleSpec> rules) {
-  const auto subject = context.resolve(filter, words);
+Result<int> add_rules(const Context& context, Filter& filter, const SubjectWords& words, Addition addition) {
+  auto subject = context.resolve(filter, words);
   if (!subject) return subject.error();
-  const bool on_root = is_root(*subject, root_of(context.instance()));
-  if (auto refused = rail(*subject, on_root, rules); refused && !context.options().yes_really) return *refused;
+  addition.subject = *subject;
+  const bool on_root =
+      is_root(*subject, subject->kind == Subject::Kind::Id ? root_of(context.instance()) : std::nullopt);
+  const std::vector<RuleSpec> noted = noteworthy(addition);
+  if (auto refused = rail(*subject, on_root, noted); refused && !context.options().yes_really) return *refused;
   const auto established = established_of(context.options());
   if (!established) return established.error();
-  const std::size_t count = rules.size();
-  const Addition addition{*subject,     std::move(rules),           context.options().name, context.options().replace,
-                          *established, progress_on_terminal(count)};
+  addition.policy = context.options().name;
+  addition.replace = context.options().replace;
+  addition.established = *established;
+  addition.progress = progress_on_terminal(addition.rules.size() + addition.list.size());
   auto sockets = SocketsOfRules::look(context, filter, addition);
   if (!sockets) return sockets.error();
   const auto ids = filter.add(addition);
   if (!ids) return ids.error();
   sockets->settle(context, filter);
-  for (const std::string& warning : neighbour_warnings(addition.rules)) context.note(warning);
+  for (const std::string& warning : neighbour_warnings(noted)) context.note(warning);
   print_new_rules(context, addition, *ids, *sockets);
   const int reached = sockets->report(context);
   const auto pending = context.report_pending(filter, {*subject});
   return pending && *pending == exit_done ? Result<int>(reached) : pending;
 }
 
-/// The destinations of --file, which must not be among those of the words.
-Result<void> add_from_file(const Context& context, std::vector<Destination>& destinations) {
-  const auto& file = context.options().file;
-  if (!file) return {};
-  const auto text = read_input(*file);
+/// The destinations of --file with those of the words.
+Result<std::vector<Destination>> read_list(const Context& context, const std::vector<Destination>& words) {
+  const std::string& file = *context.options().file;
+  const auto text = read_input(file);
   if (!text) return text.error();
-  auto listed = parse_destination_list(*text, source_name(*file));
-  if (!listed) return listed.error();
-  if (listed->empty()) return usage_error(source_name(*file), "no destination", "one a line");
-  const bool alone = destinations.empty();
-  destinations.insert(destinations.end(), listed->begin(), listed->end());
-  return alone ? Result<void>() : refuse_duplicates(context.verb().name, destinations);
+  auto listed = parse_destination_list(*text, source_name(file));
+  if (!listed) return listed;
+  if (listed->empty()) return usage_error(source_name(file), "no destination", "one a line");
+  if (words.empty()) return listed;
+  listed->insert(listed->begin(), words.begin(), words.end());
+  if (auto done = refuse_duplicates(context.verb().name, *listed); !done) return std::move(done).error();
+  return listed;
 }
 
 /// Rails that need no kernel are asked first, so that a refused command loads nothing.
-std::optional<Error> early_rail(const Context& context, const SubjectWords& words, const std::vector<RuleSpec>& rules) {
+std::optional<Error> early_rail(const Context& context, const SubjectWords& words, const Addition& addition) {
   if (context.options().yes_really || words.kind != SubjectWords::Kind::Cgroup) return std::nullopt;
   const auto path = canonical_cgroup_path(words.value);
   if (!path) return std::nullopt;
-  return rail({Subject::Kind::Path, *path, words.scope}, *path == "/", rules);
+  return rail({Subject::Kind::Path, *path, words.scope}, *path == "/", noteworthy(addition));
 }
 
-Result<int> add(const Context& context, const SubjectWords& words, std::vector<RuleSpec> rules) {
+Result<int> add(const Context& context, const SubjectWords& words, Addition addition) {
   if (auto checked = established_of(context.options()); !checked) return checked.error();
-  if (auto refused = early_rail(context, words, rules)) return *refused;
+  if (auto refused = early_rail(context, words, addition)) return *refused;
   auto filter = context.open_or_load();
   if (!filter) return filter.error();
-  return add_rules(context, *filter, words, std::move(rules));
+  return add_rules(context, *filter, words, std::move(addition));
 }
 
 }  // namespace
@@ -118,8 +124,16 @@ Result<int> verb_add(Context& context) {
   if (!action) return action.error();
   auto sentence = parse_rule_sentence(context.verb().name, context.options(), std::chrono::system_clock::now());
   if (!sentence) return sentence.error();
-  if (auto read = add_from_file(context, sentence->destinations); !read) return read.error();
-  return add(context, sentence->subject, specs_of(context, *action, *sentence));
+  Addition addition;
+  if (context.options().file) {
+    auto list = read_list(context, sentence->destinations);
+    if (!list) return list.error();
+    addition.list = *std::move(list);
+    addition.of_list = spec_of(context, *action, *sentence);
+  } else {
+    addition.rules = specs_of(context, *action, *sentence);
+  }
+  return add(context, sentence->subject, std::move(addition));
 }
 
 Result<int> verb_isolate(Context& context) {
@@ -130,7 +144,9 @@ Result<int> verb_isolate(Context& context) {
                      ? "isolate: nothing is allowed (allow DEST makes exceptions)"
                      : "isolate: nothing but loopback is allowed (allow DEST makes exceptions)");
   }
-  return add(context, sentence->subject, isolating_specs(context, *sentence));
+  Addition addition;
+  addition.rules = isolating_specs(context, *sentence);
+  return add(context, sentence->subject, std::move(addition));
 }
 
 }  // namespace egress::cli

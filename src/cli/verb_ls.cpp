@@ -18,6 +18,20 @@ Result<std::vector<Rule>> wanted_rules(const Context& context, const Filter& fil
   return rules_of(*std::move(rules), *subject);
 }
 
+/// As dump() writes the array, but never all of it in memory: a rule in JSON is some kilobytes there.
+void print_json_of(const Context& context, const std::vector<Rule>& rules, const Clocks& clocks) {
+  constexpr std::size_t at_once = 1 << 16;
+  std::string out = "[";
+  for (const Rule& rule : rules) {
+    if (&rule != &rules.front()) out += ",\n ";
+    out += dump(to_json(rule, clocks));
+    if (out.size() < at_once) continue;
+    context.print(out);
+    out.clear();
+  }
+  context.print(out + "]\n");
+}
+
 }  // namespace
 
 Result<int> verb_ls(Context& context) {
@@ -30,7 +44,7 @@ Result<int> verb_ls(Context& context) {
   const auto clocks = read_clocks(*filter);
   if (!clocks) return clocks.error();
   if (context.json()) {
-    context.print_json(to_json(*rules, *clocks));
+    print_json_of(context, *rules, *clocks);
   } else if (rules->empty()) {
     context.note("no rules");
   } else {

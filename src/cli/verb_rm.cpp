@@ -19,13 +19,17 @@ Result<void> check_selection(const TargetWords& target, const Options& options) 
       .in("rm");
 }
 
-void print_removed(const Context& context, const std::vector<Rule>& removed) {
-  if (context.json()) {
-    std::vector<RuleId> ids;
-    for (const Rule& rule : removed) ids.push_back(rule.id);
-    return context.print_json(ids_json(ids));
+/// Rules that are named one by one when they are gone.
+constexpr std::size_t longest_echo = 1000;
+
+void print_removed(const Context& context, const Removed& removed) {
+  if (context.json()) return context.print_json(ids_json(removed.ids));
+  if (removed.rules.empty() && !removed.ids.empty()) {
+    context.print(fmt::format("{} rules removed, ids {} to {}\n", removed.ids.size(),
+                              static_cast<std::uint32_t>(removed.ids.front()),
+                              static_cast<std::uint32_t>(removed.ids.back())));
   }
-  for (const Rule& rule : removed) {
+  for (const Rule& rule : removed.rules) {
     context.print(fmt::format("rule {} removed: {}\n", static_cast<std::uint32_t>(rule.id),
                               rule_text(rule.action, rule.subject, rule.destination)));
   }
@@ -45,7 +49,7 @@ Result<int> verb_rm(Context& context) {
     if (!subject) return subject.error();
     selection.subject = *subject;
   }
-  const auto removed = filter->remove(selection);
+  const auto removed = filter->remove(selection, longest_echo);
   if (!removed) return removed.error();
   print_removed(context, *removed);
   return exit_done;

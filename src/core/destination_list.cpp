@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "core/destination_list.hpp"
 
+#include <algorithm>
+#include <cassert>
 #include <cstring>
 
+#include "core/address.hpp"
+#include "core/decimal.hpp"
 #include "egress/policy.hpp"
 
 namespace egress {
 namespace {
 
-constexpr std::string_view blanks = " \t\r";  // a line of a CRLF file ends in '\r'
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";  // of UTF-8
+constexpr std::string_view blanks = " \t\r";                  // a line of a CRLF file ends in '\r'
 
 /// What stands on a line beside comment and blanks, and at which column.
 std::pair<std::string_view, std::size_t> content(std::string_view line) {
@@ -27,6 +32,38 @@ std::string_view cut_line(std::string_view& text) {
   return line;
 }
 
+/// A decimal number of at most `digits` digits without leading zeros; -1 for anything else.
+int take_number(const char*& at, const char* end, int digits) {
+  int value = 0;
+  const char* const first = at;
+  while (at != end && is_digit(*at) && at - first < digits) value = 10 * value + (*at++ - '0');
+  const bool odd = at == first || (*first == '0' && at - first > 1);
+  return odd ? -1 : value;
+}
+
+/// The most frequent of all lines, "ADDR" or "ADDR/LEN" of IPv4 and nothing else: cut off `text` if it is one.
+bool read_plain_line(std::string_view& text, Destination& destination) {
+  const char* at = text.data();
+  const char* const end = text.data() + text.size();
+  Prefix prefix;
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (i > 0 && (at == end || *at++ != '.')) return false;
+    const int byte = take_number(at, end, 3);
+    if (byte < 0 || byte > 255) return false;
+    prefix.address.bytes[i] = static_cast<std::uint8_t>(byte);
+  }
+  prefix.length = 32;
+  if (at != end && *at == '/') {
+    const int length = take_number(++at, end, 2);
+    if (length < 0 || length > 32) return false;
+    prefix = canonical_prefix(prefix.address, static_cast<std::uint8_t>(length));
+  }
+  if (at != end && *at++ != '\n') return false;
+  text.remove_prefix(static_cast<std::size_t>(at - text.data()));
+  destination.prefix = prefix;
+  return true;
+}
+
 }  // namespace
 
 std::vector<PlacedDestination> read_destination_list(std::string_view text, const std::string& source,
@@ -36,7 +73,7 @@ std::vector<PlacedDestination> read_destination_list(std::string_view text, cons
     problems.add(source, {}, usage_error("file", "larger than 64 MiB"));
     return found;
   }
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // UTF-8's byte order mark
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
   for (std::size_t line = 1; !text.empty(); ++line) {
     const auto [words, column] = content(cut_line(text));
     if (words.empty()) continue;
@@ -83,18 +120,37 @@ bool DestinationRegister::add(const Destination& destination, const std::string&
   return false;
 }
 
+namespace {
+
+/// The list without the places where its destinations stand; nullopt if there is something to say of them.
+std::optional<std::vector<Destination>> read_faultless(std::string_view text) {
+  if (text.size() > longest_list) return std::nullopt;
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  std::vector<Destination> found;
+  found.reserve(static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1);
+  while (!text.empty()) {
+    if (read_plain_line(text, found.emplace_back())) continue;
+    found.pop_back();
+    const auto [words, column] = content(cut_line(text));
+    if (words.empty()) continue;
+    auto destination = parse_destination(words);
+    if (!destination) return std::nullopt;
+    found.push_back(*destination);
+  }
+  if (find_twice(found)) return std::nullopt;
+  return found;
+}
+
+}  // namespace
+
 Result<std::vector<Destination>> parse_destination_list(std::string_view text, const std::string& source) {
+  if (auto found = read_faultless(text)) return *std::move(found);
   Problems problems;
   const std::vector<PlacedDestination> entries = read_destination_list(text, source, problems);
-  if (find_twice(entries, &PlacedDestination::destination)) {
-    DestinationRegister seen(problems);
-    for (const PlacedDestination& entry : entries) seen.add(entry.destination, source, entry.at);
-  }
-  if (!problems.empty()) return problems.error();
-  std::vector<Destination> destinations;
-  destinations.reserve(entries.size());
-  for (const PlacedDestination& entry : entries) destinations.push_back(entry.destination);
-  return destinations;
+  DestinationRegister seen(problems);
+  for (const PlacedDestination& entry : entries) seen.add(entry.destination, source, entry.at);
+  assert(!problems.empty());
+  return problems.error();
 }
 
 }  // namespace egress

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <functional>
@@ -47,9 +48,19 @@ template <typename Elements, typename Projection = std::identity>
   // Open addressing: a node for each would cost more than all the rest of reading a list.
   const std::size_t mask = std::bit_ceil(2 * elements.size() + 1) - 1;
   std::vector<Place> places(mask + 1);
+  // Each place is a miss of the caches: they are asked for this many elements ahead.
+  constexpr std::size_t ahead = 16;
+  std::array<std::uint64_t, ahead> hashes;
+  const auto look_ahead = [&](std::size_t i) {
+    if (i >= elements.size()) return;
+    hashes[i % ahead] = hash_of(std::invoke(destination, elements[i]));
+    __builtin_prefetch(&places[hashes[i % ahead] & mask], 1);
+  };
+  for (std::size_t i = 0; i < ahead; ++i) look_ahead(i);
   for (std::size_t i = 0; i < elements.size(); ++i) {
     const Destination& wanted = std::invoke(destination, elements[i]);
-    const std::uint64_t hash = hash_of(wanted);
+    const std::uint64_t hash = hashes[i % ahead];
+    look_ahead(i + ahead);
     const auto tag = static_cast<std::uint32_t>(hash >> 32);
     for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
       Place& place = places[at];

@@ -188,6 +188,14 @@ egress_rule encode_rule(const RuleSpec& spec, const RulePlace& place) {
   return out;
 }
 
+void put_prefix(egress_rule& record, const Prefix& prefix) {
+  constexpr unsigned families = EGRESS_RULE_V4 | EGRESS_RULE_V6;
+  const unsigned family = prefix.address.family == Family::V4 ? EGRESS_RULE_V4 : EGRESS_RULE_V6;
+  record.flags = static_cast<std::uint8_t>((record.flags & ~families) | family);
+  record.plen = prefix.length;
+  copy_address(record.addr, prefix.address);
+}
+
 Result<void> check_record(const egress_rule& record) {
   const std::string what = damage(record);
   if (what.empty()) return {};

@@ -54,6 +54,9 @@ struct RulePlace {
 /// The record of a rule that stands in no chain yet. EGRESS_RULE_TRIAL_* are the engine's to add.
 [[nodiscard]] egress_rule encode_rule(const RuleSpec& spec, const RulePlace& place);
 
+/// Makes the record of one plain prefix that of another.
+void put_prefix(egress_rule& record, const Prefix& prefix);
+
 /// Failed if the record cannot have been written by this library.
 [[nodiscard]] Result<void> check_record(const egress_rule& record);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "engine/clean.hpp"
 
+#include <limits>
 #include <vector>
 
 #include "engine/index.hpp"
@@ -55,7 +56,83 @@ Result<void> free_rule(Tables& tables, std::uint32_t id) {
   return {};
 }
 
+/// Counters and reasons of the rules of these sets: of many rules few have one.
+Result<void> forget_notes(Workbench& bench, const SetMarks& sets) {
+  const auto goes = [&](std::uint64_t id) {
+    if (id == 0 || id > std::numeric_limits<std::uint32_t>::max()) return false;
+    const egress_rule& rule = slot_of(bench.tables, static_cast<std::uint32_t>(id));
+    return rule.id == id && is_of(rule, sets);
+  };
+  auto counters = bench.tables.read_counters();
+  if (!counters) return std::move(counters).error();
+  for (const auto& [key, counts] : *counters) {
+    static_assert(EGRESS_COUNTER_RULE == 0);
+    if (!goes(key)) continue;
+    if (auto done = bench.maintenance.beat(); !done) return done;
+    if (auto done = bench.tables.erase_counter(key); !done) return done;
+  }
+  auto reasons = bench.tables.reasons().keys();
+  if (!reasons) return std::move(reasons).error();
+  for (const std::uint32_t id : *reasons) {
+    if (!goes(id)) continue;
+    if (auto done = bench.maintenance.beat(); !done) return done;
+    if (auto done = bench.tables.reasons().erase(id); !done) return done;
+  }
+  return {};
+}
+
+Result<void> forget_records(Workbench& bench, const SetMarks& sets) {
+  for (egress_rule& rule : bench.tables.rules()) {
+    if (rule.id == 0 || !is_of(rule, sets)) continue;
+    if (bench.maintenance.is_due()) {
+      if (auto done = bench.maintenance.renew(); !done) return done;
+    }
+    bench.tables.store(rule.id, 0u);
+    rule = {};  // nobody is on it any more
+  }
+  return {};
+}
+
 }  // namespace
+
+SetMembers members_of(Tables& tables, const SetMarks& sets) {
+  SetMembers members;
+  for (const egress_rule& rule : tables.rules()) {
+    if (rule.id == 0) continue;
+    if (is_of(rule, sets)) {
+      members.ids.push_back(rule.id);
+    } else {
+      ++members.others;
+    }
+  }
+  return members;
+}
+
+Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others) {
+  if (auto done = unlink_sets(bench.tables, bench.maintenance, sets, others); !done) return done;
+  for (std::uint32_t i = 1; i < sets.size(); ++i) {
+    if (sets[i]) bench.sets.unlink(i);
+  }
+  // A packet may stand on a rule, a list or a set that was just taken out. To wait for it once is enough.
+  auto waited = bench.names.prune(Names::Prune::Anchors);
+  if (!waited) return std::move(waited).error();
+  if (!*waited) bench.world.wait_for_readers();
+  if (auto done = bench.maintenance.renew(); !done) return done;
+  if (auto done = forget_notes(bench, sets); !done) return done;
+  if (auto done = forget_records(bench, sets); !done) return done;
+  if (others) {
+    rebuild_sieve(bench.tables);
+  } else {
+    clear_sieve(bench.tables);
+  }
+  for (std::uint32_t i = 1; i < sets.size(); ++i) {
+    if (!sets[i]) continue;
+    bench.tables.store(bench.tables.sets()[i].flags, 0u);
+    bench.tables.sets()[i] = {};
+  }
+  if (auto done = bench.maintenance.renew(); !done) return done;
+  return bench.sets.prune_policies();
+}
 
 Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how) {
   if (auto done = unlink_rules(bench.tables, bench.maintenance, rules); !done) return done;
@@ -74,7 +151,7 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
     bench.tables.sets()[set] = {};
   }
   if (auto done = bench.maintenance.renew(); !done) return done;
-  if (auto done = bench.names.prune(how); !done) return done;
+  if (auto done = bench.names.prune(how); !done) return std::move(done).error();
   return empty->empty() && how == Names::Prune::Anchors ? Result<void>() : bench.sets.prune_policies();
 }
 

@@ -20,9 +20,27 @@ struct Workbench {
   Sets& sets;
 };
 
+/// Sets by their index, true = meant.
+using SetMarks = std::vector<bool>;
+
+[[nodiscard]] inline bool is_of(const egress_rule& rule, const SetMarks& sets) {
+  return rule.set < sets.size() && sets[rule.set];
+}
+
+/// Who has rules in the arrays.
+struct SetMembers {
+  std::vector<std::uint32_t> ids;  ///< of the sets that are meant
+  std::size_t others = 0;          ///< how many rules of other sets there are
+};
+[[nodiscard]] SetMembers members_of(Tables& tables, const SetMarks& sets);
+
 /// Removes rules that no packet may match any more, and then everything that only they needed: shapes, sets,
 /// subjects, names, bindings, policies. Waits for readers wherever one may stand on what goes. May be
 /// interrupted anywhere and done again.
 [[nodiscard]] Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
+
+/// The same for all rules of whole sets, and for these sets: what it takes is one walk over the arrays, whatever they
+/// hold. `others`: whether other sets have rules. Precondition: no packet may match any rule of theirs any more.
+[[nodiscard]] Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others);
 
 }  // namespace egress

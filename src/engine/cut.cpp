@@ -135,7 +135,8 @@ bool Cutter::wants(std::span<const Subject> subjects, std::span<const RuleSpec> 
 }
 
 Result<void> Cutter::prepare(Tables& tables, const Addition& addition) {
-  if (!wants({&addition.subject, 1}, addition.rules)) return {};
+  const bool for_list = !addition.list.empty() && wants({&addition.subject, 1}, {&addition.of_list, 1});
+  if (!for_list && !wants({&addition.subject, 1}, addition.rules)) return {};
   auto prospect = prospect_of(tables, world_, addition);
   if (!prospect) return std::move(prospect).error();
   prospect_ = std::move(*prospect);

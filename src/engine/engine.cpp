@@ -2,6 +2,7 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "core/destination_list.hpp"
@@ -19,11 +20,15 @@ namespace {
 
 constexpr std::size_t few_rules = 64;
 
+/// To take whole sets out reads every rule and writes what stays anew: worth it unless this many times as many stay.
+constexpr std::size_t sets_at_once = 16;
+
 /// Rules that stop whatever those of the addition could.
 Addition widest(const Addition& addition) {
   Addition wide{.subject = addition.subject, .rules = {}, .policy = addition.policy};
   for (const Action action : {Action::Drop, Action::Reject}) {
-    if (std::ranges::none_of(addition.rules, [&](const RuleSpec& spec) { return spec.action == action; })) continue;
+    const bool of_list = !addition.list.empty() && addition.of_list.action == action;
+    if (!of_list && std::ranges::count(addition.rules, action, &RuleSpec::action) == 0) continue;
     wide.rules.emplace_back().action = action;
   }
   return wide;
@@ -33,16 +38,35 @@ std::string policy_text(const std::optional<std::string>& policy) {
   return policy ? "policy " + *policy : std::string("the policy of no name");
 }
 
+Error named_twice(const Destination& destination) { return usage_error(format(destination), "named twice"); }
+
 Result<void> check_addition(const Addition& addition) {
-  if (addition.rules.empty()) return usage_error("", "no destination");
+  if (addition.rules.empty() && addition.list.empty()) return usage_error("", "no destination");
   if (addition.policy) {
     if (auto done = check_policy_name(*addition.policy); !done) return done;
   }
   for (const RuleSpec& spec : addition.rules) {
     if (auto done = check_spec(spec); !done) return done;
   }
+  if (!addition.list.empty()) {
+    // Twice in a list, the index tells.
+    if (auto done = check_spec(addition.of_list); !done) return done;
+  }
   const auto twice = find_twice(addition.rules, &RuleSpec::destination);
-  return twice ? usage_error(format(addition.rules[twice->second].destination), "named twice") : Result<void>();
+  return twice ? named_twice(addition.rules[twice->second].destination) : Result<void>();
+}
+
+/// Whether a list is what a Change takes as such.
+bool is_plain(const Addition& addition) {
+  return !addition.of_list.no_packet_sockets &&
+         std::ranges::all_of(addition.list, [](const Destination& destination) { return is_plain(destination); });
+}
+
+/// The same without a list.
+Addition told_one_by_one(const Addition& addition) {
+  Addition all{addition.subject, rules_of(addition), addition.policy, addition.replace, addition.established};
+  all.progress = addition.progress;
+  return all;
 }
 
 /// Only one change can be taken back at a time, and what it may take back must not change under it.
@@ -85,16 +109,31 @@ Result<Change> plan_addition(Transaction& transaction, const Addition& addition)
     if (!addition.replace) return rule_exists(*same, spec.destination, transaction.now_ns());
     change.removed.push_back(same->id);
   }
+  if (!addition.list.empty()) {
+    const std::uint64_t now = transaction.now_ns();
+    const auto in_the_way = [now](const egress_rule& other, const Destination& destination, bool is_new) {
+      return is_new ? named_twice(destination) : rule_exists(other, destination, now);
+    };
+    change.list = NewList{place, addition.of_list, addition.list, addition.replace, in_the_way};
+  }
+  for (std::size_t i = 0; *set && addition.replace && i < addition.list.size(); ++i) {
+    const egress_rule* same = transaction.rule_for(**set, addition.list[i]);
+    if (same != nullptr) change.removed.push_back(same->id);
+  }
   return change;
+}
+
+bool is_selected(const SetName& set, const Selection& selection) {
+  if (selection.all) return true;
+  if (!selection.subject && !selection.policy) return false;
+  if (selection.policy && set.policy != selection.policy) return false;
+  return !selection.subject ||
+         (set.subject.kind == selection.subject->kind && set.subject.name == selection.subject->name);
 }
 
 bool is_selected(const Rule& rule, const Selection& selection) {
   if (std::find(selection.ids.begin(), selection.ids.end(), rule.id) != selection.ids.end()) return true;
-  if (selection.all) return true;
-  if (!selection.subject && !selection.policy) return false;
-  if (selection.policy && rule.policy != selection.policy) return false;
-  return !selection.subject ||
-         (rule.subject.kind == selection.subject->kind && rule.subject.name == selection.subject->name);
+  return is_selected(SetName{rule.subject, rule.policy}, selection);
 }
 
 Error no_such_rule(RuleId id) {
@@ -136,6 +175,24 @@ Removal plan_removal(const Snapshot& snapshot, const Selection& selection) {
   return plan;
 }
 
+/// The places of rules are those of their ids until these begin anew from the first place: most often two runs.
+void put_in_order(std::vector<RuleId>& ids) {
+  std::rotate(ids.begin(), std::ranges::is_sorted_until(ids), ids.end());
+  if (!std::ranges::is_sorted(ids)) std::ranges::sort(ids);
+}
+
+Result<void> carry_out(Tables& tables, Transaction& transaction, const Removal& plan) {
+  DoorRemoval doors(tables);
+  if (auto done = doors.remove(plan.doors); !done) return done;
+  if (auto done = transaction.commit(plan.change); !done) {
+    doors.undo();
+    return std::move(done).error();
+  }
+  // Counters of rules that are gone count nothing; one that stays is taken by the kernel's sweep or reused.
+  for (const DoorEntry& door : plan.doors) static_cast<void>(tables.erase_counter(EGRESS_COUNTER_DOOR | door.key));
+  return {};
+}
+
 Result<void> refuse_any_on_trial(Transaction& transaction, const std::vector<Rule>& rules) {
   std::set<std::optional<std::string>> policies;
   for (const Rule& rule : rules) {
@@ -165,7 +222,17 @@ void fill_ids(PolicyDiff& diff, const std::vector<RuleId>& ids) {
 
 }  // namespace
 
+std::vector<RuleSpec> rules_of(const Addition& addition) {
+  std::vector<RuleSpec> rules = addition.rules;
+  for (const Destination& destination : addition.list) {
+    rules.push_back(addition.of_list);
+    rules.back().destination = destination;
+  }
+  return rules;
+}
+
 Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
+  if (!addition.list.empty() && !is_plain(addition)) return add(told_one_by_one(addition));
   if (auto done = check_addition(addition); !done) return std::move(done).error().in("add rule");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("add rule");
@@ -173,6 +240,7 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
   auto change = plan_addition(**transaction, addition);
   if (!change) return std::move(change).error().in("add rule");
   change->progress = addition.progress;
+  if (!change->removed.empty()) bring_all(tables_);
   Cutter cutter(world_, addition.established);
   if (auto done = cutter.prepare(tables_, addition); !done) return std::move(done).error().in("add rule");
   auto ids = (*transaction)->commit(*change, [&cutter] { cutter.cut(); });
@@ -182,32 +250,73 @@ Result<std::vector<RuleId>> Engine::add(const Addition& addition) {
 }
 
 Result<std::vector<Rule>> Engine::remove(const Selection& selection) {
+  auto removed = remove(selection, std::numeric_limits<std::size_t>::max());
+  if (!removed) return std::move(removed).error();
+  return std::move(removed->rules);
+}
+
+Result<Removed> Engine::remove(const Selection& selection, std::size_t most_told) {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("remove rule");
+  bring_all(tables_);
+  // A trial may hold rules that no selection finds, and that come back.
+  const bool whole_sets = selection.ids.empty() && !(*transaction)->trial_is_open();
+  auto removed = whole_sets ? remove_sets(**transaction, selection, most_told) : remove_some(**transaction, selection);
+  if (!removed) return std::move(removed).error().in("remove rule");
+  return removed;
+}
+
+Result<Removed> Engine::remove_some(Transaction& transaction, const Selection& selection) {
   const bool by_id = !selection.all && !selection.subject && !selection.policy;
   const auto only = by_id ? std::optional(std::span<const RuleId>(selection.ids)) : std::nullopt;
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing, only);
-  if (!snapshot) return std::move(snapshot).error().in("remove rule");
+  if (!snapshot) return std::move(snapshot).error();
   Removal plan = plan_removal(*snapshot, selection);
-  if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error().in("remove rule");
-  if (auto done = refuse_any_on_trial(**transaction, plan.rules); !done) {
-    return std::move(done).error().in("remove rule");
+  if (auto done = check_found(plan.rules, selection); !done) return std::move(done).error();
+  if (auto done = refuse_any_on_trial(transaction, plan.rules); !done) return std::move(done).error();
+  if (auto done = carry_out(tables_, transaction, plan); !done) return std::move(done).error();
+  Removed removed{{}, std::move(plan.rules)};
+  for (const Rule& rule : removed.rules) removed.ids.push_back(rule.id);
+  return removed;
+}
+
+/// Everything of a subject or a policy, or everything: no rule is looked at but for its set.
+Result<Removed> Engine::remove_sets(Transaction& transaction, const Selection& selection, std::size_t most_told) {
+  auto sets = transaction.sets_where([&selection](const SetName& name) { return is_selected(name, selection); });
+  if (!sets) return std::move(sets).error();
+  const SetMembers members = members_of(tables_, *sets);
+  Removed removed;
+  removed.ids.reserve(members.ids.size());
+  for (const std::uint32_t id : members.ids) removed.ids.push_back(RuleId{id});
+  const bool told = removed.ids.size() <= most_told;
+  // With the rules of other tools in any case.
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing,
+                                std::span<const RuleId>(removed.ids.data(), told ? removed.ids.size() : 0));
+  if (!snapshot) return std::move(snapshot).error();
+  Removal plan = plan_removal(*snapshot, selection);
+  for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
+  put_in_order(removed.ids);
+  if (removed.ids.empty()) {
+    if (auto done = check_found({}, selection); !done) return std::move(done).error();
   }
-  DoorRemoval doors(tables_);
-  if (auto done = doors.remove(plan.doors); !done) return std::move(done).error().in("remove rule");
-  if (auto done = (*transaction)->commit(plan.change); !done) {
-    doors.undo();
-    return std::move(done).error().in("remove rule");
+  plan.change.removed.clear();
+  if (members.ids.size() >= members.others / sets_at_once) {
+    plan.change.removed_sets = std::move(*sets);
+    plan.change.others = members.others != 0;
+  } else {
+    plan.change.removed = members.ids;
   }
-  // Counters of rules that are gone count nothing; one that stays is taken by the kernel's sweep or reused.
-  for (const DoorEntry& door : plan.doors) static_cast<void>(tables_.erase_counter(EGRESS_COUNTER_DOOR | door.key));
-  return std::move(plan.rules);
+  if (members.ids.empty()) plan.change.removed_sets.clear();
+  if (auto done = carry_out(tables_, transaction, plan); !done) return std::move(done).error();
+  if (told) removed.rules = std::move(plan.rules);
+  return removed;
 }
 
 Result<Rule> Engine::extend(RuleId id, Lifetime lifetime) {
   if (auto done = check_lifetime(lifetime); !done) return std::move(done).error().in("extend rule");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("extend rule");
+  bring_all(tables_);
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing, std::span<const RuleId>(&id, 1));
   if (!snapshot) return std::move(snapshot).error().in("extend rule");
   const Rule* found = snapshot->find(id);
@@ -234,6 +343,7 @@ Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& optio
   if (auto done = check_lifetime(options.confirm_within); !done) return std::move(done).error().in("apply policy");
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("apply policy");
+  bring_all(tables_);
   if (auto done = refuse_on_trial(**transaction, policy.name); !done) return std::move(done).error().in("apply policy");
   if (on_trial && (*transaction)->trial_is_open()) {
     return Error{ErrorKind::Refused,
@@ -265,6 +375,7 @@ Result<PolicyDiff> Engine::apply(const Policy& policy, const ApplyOptions& optio
 Result<void> Engine::confirm() {
   auto transaction = Transaction::begin(tables_, world_);
   if (!transaction) return std::move(transaction).error().in("confirm");
+  bring_all(tables_);
   if (!(*transaction)->trial_is_open()) {
     return Error{ErrorKind::NotFound,
                  "confirm",
@@ -284,12 +395,12 @@ Result<void> Engine::maintain() {
 Result<std::vector<Rule>> Engine::rules() const {
   auto snapshot = read_snapshot(tables_, world_, Detail::Listing);
   if (!snapshot) return std::move(snapshot).error().in("list rules");
-  return snapshot->rules();
+  return std::move(*snapshot).rules();
 }
 
 Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
   // Most often there is no socket at all that rules could stop: no reason to think of each of many.
-  if (addition.rules.size() > few_rules) {
+  if (addition.rules.size() + addition.list.size() > few_rules) {
     Reach most = reach_of(world_, draft_of(widest(addition)), supposed);
     if (most.stopped.empty() && most.foreign.empty()) return most;
   }

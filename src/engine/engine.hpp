@@ -9,6 +9,8 @@
 
 namespace egress {
 
+class Transaction;
+
 /// The rule set of one instance: what Filter offers, over abstract maps and machine.
 ///
 /// Precondition of every function that changes rules: the caller holds the lock of writers. Those that only
@@ -19,6 +21,7 @@ class Engine {
 
   [[nodiscard]] Result<std::vector<RuleId>> add(const Addition& addition);
   [[nodiscard]] Result<std::vector<Rule>> remove(const Selection& selection);
+  [[nodiscard]] Result<Removed> remove(const Selection& selection, std::size_t most_told);
   [[nodiscard]] Result<Rule> extend(RuleId id, Lifetime lifetime);
   [[nodiscard]] Result<PolicyDiff> apply(const Policy& policy, const ApplyOptions& options);
   [[nodiscard]] Result<void> confirm();
@@ -44,6 +47,10 @@ class Engine {
   [[nodiscard]] Result<std::vector<Policy>> policies() const;
 
  private:
+  [[nodiscard]] Result<Removed> remove_some(Transaction& transaction, const Selection& selection);
+  [[nodiscard]] Result<Removed> remove_sets(Transaction& transaction, const Selection& selection,
+                                            std::size_t most_told);
+
   Tables& tables_;
   World& world_;
   CutReport cut_;

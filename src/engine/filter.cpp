@@ -134,13 +134,19 @@ const std::vector<std::string>& Filter::missing() const { return parts_->missing
 Result<void> Filter::unload(const Instance& instance) { return egress::unload(instance); }
 
 Result<std::vector<RuleId>> Filter::add(const Addition& addition) {
-  auto possible = require_creation_hook(parts_->directory, parts_->missing, addition.rules);
-  if (!possible) return std::move(possible).error().in("add rule");
+  for (const auto& rules : {std::span<const RuleSpec>(addition.rules), std::span(&addition.of_list, 1)}) {
+    auto possible = require_creation_hook(parts_->directory, parts_->missing, rules);
+    if (!possible) return std::move(possible).error().in("add rule");
+  }
   return parts_->change("add rule", [&](Engine& engine) { return engine.add(addition); });
 }
 
 Result<std::vector<Rule>> Filter::remove(const Selection& selection) {
   return parts_->change("remove rule", [&](Engine& engine) { return engine.remove(selection); });
+}
+
+Result<Removed> Filter::remove(const Selection& selection, std::size_t most_told) {
+  return parts_->change("remove rule", [&](Engine& engine) { return engine.remove(selection, most_told); });
 }
 
 Result<Rule> Filter::extend(RuleId id, Lifetime lifetime) {

@@ -95,13 +95,8 @@ class ChainCursor {
   std::size_t steps_ = 0;
 };
 
-Error chain_too_long() {
-  return Error{ErrorKind::Failed,
-               "",
-               "index of rules",
-               "more than " + std::to_string(EGRESS_CHAIN_MAX) + " destinations fall into one place of it",
-               "unload, then load with a larger size: egress load --max-rules N",
-               0};
+Error swept_again_and_again() {
+  return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
 }
 
 Result<void> link_rule(Tables& tables, egress_rule& rule, egress_chain chain) {
@@ -156,6 +151,47 @@ Result<void> rebuild_chains(Tables& tables, Maintenance& maintenance, std::span<
   return {};
 }
 
+/// A rule that stays, and where its chain begins.
+struct Member {
+  std::uint32_t place;
+  std::uint32_t id;
+  egress_chain chain;
+};
+
+/// Writes every chain from the records alone, without the rules of these sets. Like write_chain(), but what is right
+/// already is not stored.
+Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
+                                  bool others) {
+  std::vector<Member> stay;
+  const std::span<const egress_rule> rules = tables.rules().whole();
+  for (const egress_rule& rule : rules.first(others ? rules.size() : 0)) {
+    if (maintenance.is_due()) {
+      if (auto done = maintenance.renew(); !done) return done;
+    }
+    if (rule.id == 0 || (rule.set < sets.size() && sets[rule.set])) continue;
+    for (const egress_chain chain : chains_of(rule)) {
+      stay.push_back({place_of(tables, rule, chain).place, rule.id, chain});
+    }
+  }
+  std::ranges::sort(stay, [&](const Member& a, const Member& b) {
+    if (a.place != b.place) return a.place < b.place;
+    return comes_before(slot_of(tables, a.id), slot_of(tables, b.id));
+  });
+  const auto heads = tables.heads();
+  std::size_t last = stay.size();
+  for (std::size_t place = heads.size() * 2; place-- > 0;) {
+    std::uint32_t next = 0;
+    for (; last > 0 && stay[last - 1].place == place; --last) {
+      __u32& link = slot_of(tables, stay[last - 1].id).next[stay[last - 1].chain];
+      if (link != next) tables.store(link, next);
+      next = stay[last - 1].id;
+    }
+    __u32& head = heads[place / 2].first[place % 2];
+    if (head != next) tables.store(head, next);
+  }
+  return {};
+}
+
 struct KeyOrder {
   using Run = std::pair<unsigned, egress_index_key>;
   bool operator()(const Run& a, const Run& b) const {
@@ -175,6 +211,15 @@ void count_runs(RunLengths& runs, const egress_rule& rule, Family family) {
 }
 
 }  // namespace
+
+Error chain_too_long() {
+  return Error{ErrorKind::Failed,
+               "",
+               "index of rules",
+               "more than " + std::to_string(EGRESS_CHAIN_MAX) + " destinations fall into one place of it",
+               "unload, then load with a larger size: egress load --max-rules N",
+               0};
+}
 
 __u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain) {
   return head_at(tables, place_of(tables, key, chain));
@@ -227,7 +272,17 @@ Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::u
     maintenance.start_afresh();
     if (auto done = rebuild_chains(tables, maintenance, *places, ids); !done) return done;
   }
-  return Error{ErrorKind::Failed, "", "rules", "the kernel's sweep came between again and again", "try again", 0};
+  return swept_again_and_again();
+}
+
+Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets, bool others) {
+  for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
+    maintenance.start_afresh();
+    if (auto done = rebuild_without_sets(tables, maintenance, sets, others); !done) return done;
+    if (auto done = maintenance.renew(); !done) return done;
+    if (!maintenance.was_lost()) return {};
+  }
+  return swept_again_and_again();
 }
 
 void SetSummary::include_shape(egress_list list, const egress_shape& shape) {
@@ -306,10 +361,11 @@ std::optional<egress_run> RunSpace::fit(std::uint32_t from, std::uint32_t count)
 }
 
 std::vector<egress_shape> read_list(Tables& tables, const egress_run& run) {
-  const std::span<egress_shape> shapes = tables.shapes();
+  const auto shapes = tables.shapes();
   if (run.first > shapes.size() || shapes.size() - run.first < run.count) return {};
-  const auto part = shapes.subspan(run.first, run.count);
-  return {part.begin(), part.end()};
+  std::vector<egress_shape> list;
+  for (std::uint32_t i = 0; i < run.count; ++i) list.push_back(shapes[run.first + i]);
+  return list;
 }
 
 bool same_shapes(std::span<const egress_shape> a, std::span<const egress_shape> b) {

@@ -20,6 +20,8 @@ namespace egress {
 [[nodiscard]] __u32& chain_head(Tables& tables, const egress_index_key& key, egress_chain chain);
 [[nodiscard]] __u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain);
 
+[[nodiscard]] Error chain_too_long();
+
 /// The rule of this set and destination that is visible at the epoch; null if there is none.
 [[nodiscard]] const egress_rule* find_rule(Tables& tables, std::uint32_t set, const Destination& destination,
                                            std::uint32_t epoch);
@@ -32,6 +34,11 @@ namespace egress {
 /// maintenance was lost, the chains are written anew.
 [[nodiscard]] Result<void> unlink_rules(Tables& tables, Maintenance& maintenance,
                                         const std::unordered_set<std::uint32_t>& ids);
+
+/// Takes all rules of these sets (by index) out of their chains: all chains are written anew from the rules that stay.
+/// `others`: whether there may be any.
+[[nodiscard]] Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
+                                       bool others);
 
 /// What the head of a set says about its rules.
 struct SetSummary {

@@ -28,6 +28,8 @@ class Maintenance {
   [[nodiscard]] Result<void> renew();
   /// renew(), once in many calls: for loops of microseconds each.
   [[nodiscard]] Result<void> beat();
+  /// For walks over records, of nanoseconds each: whether it is time for renew(), once in many calls.
+  [[nodiscard]] bool is_due() { return ++steps_ % steps_of_renewal == 0; }
   /// Whether renew() ever found the word lost since start_afresh(). A sweep then took over rules out of their
   /// chains and may have settled a trial: what was read of either before, and written after it, may be wrong.
   [[nodiscard]] bool was_lost() const { return lost_; }
@@ -39,12 +41,15 @@ class Maintenance {
   static constexpr std::chrono::milliseconds lease{500};
 
  private:
+  static constexpr unsigned steps_of_renewal = 65536;
+
   Maintenance(Tables& tables, World& world) : tables_(&tables), world_(&world) {}
 
   Tables* tables_;
   World* world_;
   bool lost_ = false;
   unsigned beats_ = 0;
+  unsigned steps_ = 0;
 };
 
 }  // namespace egress

@@ -280,24 +280,24 @@ Result<std::optional<Subject>> Names::subject_of(std::uint32_t anchor) const {
                        std::string(text, strnlen(text, sizeof text)), Subject::Scope::Subtree});
 }
 
-Result<void> Names::prune(Prune how) {
+Result<bool> Names::prune(Prune how) {
   std::unordered_set<std::uint32_t> idle;
   const auto anchors = tables_.anchors();
   for (std::uint32_t i = 1; i < anchors.size(); ++i) {
     if (anchors[i].kind != EGRESS_ANCHOR_NONE && anchors[i].first_set == 0) idle.insert(i);
   }
-  if (idle.empty() && how == Prune::Anchors) return {};
-  if (auto done = prune_names(idle); !done) return done;
+  if (idle.empty() && how == Prune::Anchors) return false;
+  if (auto done = prune_names(idle); !done) return std::move(done).error();
   // A mkdir that read the names before may still be writing its binding.
-  if (auto done = world_.wait_for_mkdir(); !done) return done;
-  if (auto done = prune_bindings(idle); !done) return done;
+  if (auto done = world_.wait_for_mkdir(); !done) return std::move(done).error();
+  if (auto done = prune_bindings(idle); !done) return std::move(done).error();
   world_.wait_for_readers();
   for (const std::uint32_t anchor : idle) {
-    if (auto done = tables_.anchor_names().erase(anchor); !done) return done;
+    if (auto done = tables_.anchor_names().erase(anchor); !done) return std::move(done).error();
     tables_.store(anchors[anchor].kind, std::uint32_t{EGRESS_ANCHOR_NONE});
   }
   search_from_ = 1;
-  return {};
+  return true;
 }
 
 /// Edges are taken away from the leaves on: an edge goes when neither an anchor nor another edge needs it.

@@ -32,7 +32,9 @@ class Names {
   /// Removes anchors without sets, and everything that leads to them. Waits for readers if there are any.
   /// `thorough` looks for edges and bindings that a killed writer left, too.
   enum class Prune { Anchors, Thorough };
-  [[nodiscard]] Result<void> prune(Prune how);
+  /// Whether there was something to wait for readers for: who was on an anchor, rule or set at the call is not any
+  /// more.
+  [[nodiscard]] Result<bool> prune(Prune how);
 
   /// The subject of an anchor, with scope Subtree; nullopt if it is not in use.
   [[nodiscard]] Result<std::optional<Subject>> subject_of(std::uint32_t anchor) const;

@@ -60,7 +60,7 @@ bool Prospect::has(Action action) const {
 Prospect draft_of(const Addition& addition) {
   Prospect prospect;
   prospect.subjects = {addition.subject};
-  prospect.after.sets.push_back(set_to_come(prospect, {addition.subject, addition.policy}, addition.rules));
+  prospect.after.sets.push_back(set_to_come(prospect, {addition.subject, addition.policy}, rules_of(addition)));
   return prospect;
 }
 
@@ -73,7 +73,8 @@ Result<Prospect> prospect_of(Tables& tables, World& world, const Addition& addit
   for (const OwnSet& present : snapshot->sets) {
     if (present.name != set.name) continue;
     for (const Rule& rule : present.rules) {
-      const bool gives_way = std::ranges::count(addition.rules, rule.destination, &RuleSpec::destination) > 0;
+      const bool gives_way = std::ranges::count(addition.rules, rule.destination, &RuleSpec::destination) > 0 ||
+                             std::ranges::count(addition.list, rule.destination) > 0;
       if (!gives_way) set.rules.push_back(rule);
     }
   }

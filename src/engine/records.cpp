@@ -68,19 +68,21 @@ egress_run load_run(const egress_run& run) {
   return std::bit_cast<egress_run>(__atomic_load_n(reinterpret_cast<const Word64*>(&run), __ATOMIC_ACQUIRE));
 }
 
-egress_rule& slot_of(Tables& tables, std::uint32_t id) {
-  const std::span<egress_rule> rules = tables.rules();
-  return rules[id % rules.size()];
+void bring_all(Tables& tables) {
+  static_cast<void>(tables.rules().whole());
+  static_cast<void>(tables.sets().whole());
+  static_cast<void>(tables.shapes().whole());
+  static_cast<void>(tables.heads().whole());
+  static_cast<void>(tables.sieve().whole());
+  static_cast<void>(tables.anchors().whole());
 }
 
-void store_rule(Tables& tables, const egress_rule& rule) {
-  egress_rule& place = slot_of(tables, rule.id);
-  auto* to = reinterpret_cast<Word32*>(&place);
-  const auto* from = reinterpret_cast<const Word32*>(&rule);
-  static_assert(offsetof(egress_rule, id) == 0);
-  for (std::size_t i = 1; i < sizeof rule / sizeof *to; ++i) tables.store(to[i], from[i]);
-  tables.store(place.id, rule.id);
+egress_rule& slot_of(Tables& tables, std::uint32_t id) {
+  const auto rules = tables.rules();
+  return rules[id % static_cast<std::uint32_t>(rules.size())];
 }
+
+void store_rule(Tables& tables, const egress_rule& rule) { tables.store_record(slot_of(tables, rule.id), rule); }
 
 void store_flags(Tables& tables, egress_rule& record, std::uint8_t flags) {
   egress_rule changed = record;

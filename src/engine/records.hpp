@@ -41,6 +41,9 @@ namespace egress {
 [[nodiscard]] egress_set load_set(const egress_set& record);
 [[nodiscard]] egress_run load_run(const egress_run& run);
 
+/// Brings every array. Before a change that walks over them when it is made: what cannot be mapped must show before.
+void bring_all(Tables& tables);
+
 /// The record at the place of this id, whoever stands there.
 [[nodiscard]] egress_rule& slot_of(Tables& tables, std::uint32_t id);
 

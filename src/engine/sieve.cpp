@@ -48,6 +48,11 @@ void enter_into_sieve(Tables& tables, const egress_rule& rule) {
   });
 }
 
+void ask_sieve_for(Tables& tables, const egress_rule& rule) {
+  const auto sieve = tables.sieve();
+  for_each_place(rule, sieve.size(), [&](const Place& place) { __builtin_prefetch(&sieve[place.word], 1); });
+}
+
 void rebuild_sieve(Tables& tables) {
   const auto sieve = tables.sieve();
   std::vector<__u64> wanted(sieve.size());
@@ -57,6 +62,12 @@ void rebuild_sieve(Tables& tables) {
   }
   for (std::size_t i = 0; i < sieve.size(); ++i) {
     if (sieve[i] != wanted[i]) tables.store(sieve[i], wanted[i]);
+  }
+}
+
+void clear_sieve(Tables& tables) {
+  for (__u64& word : tables.sieve()) {
+    if (word != 0) tables.store(word, std::uint64_t{0});
   }
 }
 

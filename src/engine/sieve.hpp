@@ -12,8 +12,14 @@ namespace egress {
 /// Makes packets look for this rule. To be called before it is visible.
 void enter_into_sieve(Tables& tables, const egress_rule& rule);
 
+/// Brings what enter_into_sieve() will touch into the caches.
+void ask_sieve_for(Tables& tables, const egress_rule& rule);
+
 /// Makes the filter say what the records say, no more. Precondition: no packet that reads an epoch in which
 /// a rule without a record was visible is on its way.
 void rebuild_sieve(Tables& tables);
+
+/// What rebuild_sieve() does when no rule is left.
+void clear_sieve(Tables& tables);
 
 }  // namespace egress

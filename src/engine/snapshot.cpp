@@ -2,6 +2,7 @@
 #include "engine/snapshot.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -48,7 +49,10 @@ class Collector {
     if (id == 0) return;
     const egress_rule rule = load_rule(record);
     if (rule.id != id || load(record.id) != id) return;
-    if (in_force(rule, epoch_, trial_deadline_, now_)) found_[rule.set].push_back(rule);
+    if (!in_force(rule, epoch_, trial_deadline_, now_)) return;
+    if (last_ == nullptr || rule.set != last_set_)
+      last_ = &found_[last_set_ = rule.set];  // mostly it is the same again
+    last_->push_back(rule);
   }
 
   [[nodiscard]] RecordsOfSets take() { return std::move(found_); }
@@ -58,6 +62,8 @@ class Collector {
   std::uint64_t trial_deadline_;
   std::uint64_t now_;
   RecordsOfSets found_;
+  std::uint32_t last_set_ = 0;
+  std::vector<egress_rule>* last_ = nullptr;  ///< of last_set_
 };
 
 RecordsOfSets collect_all(Tables& tables, BootTime now) {
@@ -142,7 +148,7 @@ Result<std::vector<Rule>> decode_all(Notes& notes, const SetName& name, std::vec
                                      Detail detail) {
   std::vector<Rule> rules;
   rules.reserve(records.size());
-  std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  if (!std::ranges::is_sorted(records, {}, &egress_rule::id)) std::ranges::sort(records, {}, &egress_rule::id);
   for (const egress_rule& record : records) {
     auto rule = decode_rule(record);
     if (!rule) return std::move(rule).error();
@@ -217,6 +223,7 @@ Result<std::vector<DoorEntry>> read_doors(Tables& tables, BootTime now, Detail d
 
 /// Rules of other tools whose id is taken are listed under one that is not.
 void give_aliases(Snapshot& snapshot) {
+  if (snapshot.doors.empty()) return;
   std::set<std::uint32_t> taken;
   for (const OwnSet& set : snapshot.sets) {
     for (const Rule& rule : set.rules) taken.insert(static_cast<std::uint32_t>(rule.id));
@@ -237,7 +244,8 @@ void give_aliases(Snapshot& snapshot) {
 void name_cgroups(Snapshot& snapshot, const World& world) {
   Bearers bearers(world);
   for (OwnSet& set : snapshot.sets) {
-    for (Rule& rule : set.rules) rule.cgroups = bearers.of(rule.subject);
+    const auto& cgroups = bearers.of(set.name.subject);
+    for (Rule& rule : set.rules) rule.cgroups = cgroups;
   }
   for (DoorEntry& door : snapshot.doors) door.rule.cgroups = bearers.of(door.rule.subject);
 }
@@ -255,11 +263,15 @@ std::vector<CgroupId> cgroups_bearing(const World& world, const Subject& subject
   return id ? std::vector{*id} : std::vector<CgroupId>{};
 }
 
-std::vector<Rule> Snapshot::rules() const {
+std::vector<Rule> Snapshot::rules() const& { return Snapshot(*this).rules(); }
+
+std::vector<Rule> Snapshot::rules() && {
   std::vector<Rule> all;
-  for (const OwnSet& set : sets) all.insert(all.end(), set.rules.begin(), set.rules.end());
-  for (const DoorEntry& door : doors) all.push_back(door.rule);
-  std::sort(all.begin(), all.end(), [](const Rule& a, const Rule& b) { return a.id < b.id; });
+  if (sets.size() == 1) all = std::move(sets.front().rules);
+  for (std::size_t i = sets.size() == 1 ? 1 : 0; i < sets.size(); ++i)
+    std::ranges::move(sets[i].rules, std::back_inserter(all));
+  for (DoorEntry& door : doors) all.push_back(std::move(door.rule));
+  if (!std::ranges::is_sorted(all, {}, &Rule::id)) std::ranges::sort(all, {}, &Rule::id);
   return all;
 }
 

@@ -32,7 +32,8 @@ struct Snapshot {
   std::vector<DoorEntry> doors;  ///< complete entries that are not over
 
   /// Every rule in the order of ids.
-  [[nodiscard]] std::vector<Rule> rules() const;
+  [[nodiscard]] std::vector<Rule> rules() const&;
+  [[nodiscard]] std::vector<Rule> rules() &&;
   [[nodiscard]] const Rule* find(RuleId id) const;
   [[nodiscard]] const DoorEntry* find_door(RuleId id) const;
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +14,7 @@
 #include "egress/error.hpp"
 #include "egress/rule.hpp"
 #include "egress/socket.hpp"
+#include "engine/places.hpp"
 
 namespace egress {
 
@@ -27,27 +30,41 @@ class Table {
   [[nodiscard]] virtual Result<void> erase(const K& key) = 0;
   /// Every entry, in no order. Entries that come or go meanwhile may be missed.
   [[nodiscard]] virtual Result<std::vector<std::pair<K, V>>> entries() const = 0;
+  /// The keys of entries().
+  [[nodiscard]] virtual Result<std::vector<K>> keys() const {
+    auto all = entries();
+    if (!all) return std::move(all).error();
+    std::vector<K> keys;
+    for (const auto& [key, value] : *all) keys.push_back(key);
+    return keys;
+  }
 };
 
 /// The maps of one instance as the engine sees them: shared memory and hash tables. The kernel's are in
-/// sys/, a fake for tests is in tests/support. The spans are memory that the datapath reads at any time:
+/// sys/, a fake for tests is in tests/support. The arrays are memory that the datapath reads at any time:
 /// a word becomes visible the moment it is stored (std::atomic_ref).
 class Tables {
  public:
   virtual ~Tables() = default;
 
   [[nodiscard]] virtual egress_control& control() = 0;
-  [[nodiscard]] virtual std::span<egress_rule> rules() = 0;
-  [[nodiscard]] virtual std::span<egress_set> sets() = 0;
-  [[nodiscard]] virtual std::span<egress_shape> shapes() = 0;
-  [[nodiscard]] virtual std::span<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
-  [[nodiscard]] virtual std::span<__u64> sieve() = 0;         ///< a power of two of words
-  [[nodiscard]] virtual std::span<egress_anchor> anchors() = 0;
+  [[nodiscard]] virtual Places<egress_rule> rules() = 0;
+  [[nodiscard]] virtual Places<egress_set> sets() = 0;
+  [[nodiscard]] virtual Places<egress_shape> shapes() = 0;
+  [[nodiscard]] virtual Places<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
+  [[nodiscard]] virtual Places<__u64> sieve() = 0;         ///< a power of two of words
+  [[nodiscard]] virtual Places<egress_anchor> anchors() = 0;
 
   /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.
   /// Every store of the engine passes here, so that a test can die between any two of them.
   virtual void store(__u32& word, __u32 value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
   virtual void store(__u64& word, __u64 value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
+  /// Stores a record into a free place; its id last.
+  virtual void store_record(egress_rule& place, const egress_rule& record) {
+    static_assert(offsetof(egress_rule, id) == 0);
+    std::memcpy(&place.next, &record.next, sizeof record - offsetof(egress_rule, next));
+    __atomic_store_n(&place.id, record.id, __ATOMIC_RELEASE);
+  }
   /// Stores `to` if the word is `from`; false if it is not.
   [[nodiscard]] virtual bool swap(__u32& word, __u32 from, __u32 to) {
     return __atomic_compare_exchange_n(&word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);

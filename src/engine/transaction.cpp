@@ -25,6 +25,10 @@ constexpr std::size_t progress_step = 4096;
 /// How often a change is written when a sweep took over from a process that stood still.
 constexpr int write_attempts = 3;
 
+std::size_t size_of(const Change& change) {
+  return change.added.size() + (change.list ? change.list->destinations.size() : 0);
+}
+
 std::set<SetName> places_of(const Change& change) {
   std::set<SetName> places;
   const SetName* last = nullptr;  // mostly it is the same again
@@ -32,6 +36,7 @@ std::set<SetName> places_of(const Change& change) {
     if (last == nullptr || rule.place != *last) places.insert(rule.place);
     last = &rule.place;
   }
+  if (change.list) places.insert(change.list->place);
   return places;
 }
 
@@ -75,16 +80,48 @@ Error rule_table_full(Tables& tables, std::size_t wanted) {
                0};
 }
 
-/// Ids that other tools use.
-Result<std::unordered_set<std::uint32_t>> door_ids(Tables& tables) {
-  auto entries = tables.drop_configs().entries();
-  if (!entries) return std::move(entries).error();
-  std::unordered_set<std::uint32_t> ids;
-  for (const auto& [id, config] : *entries) ids.insert(id);
-  return ids;
-}
+/// Whether other tools use an id. Few ids are asked for one by one: the map has as many places as there may be rules.
+class DoorIds {
+ public:
+  [[nodiscard]] static Result<DoorIds> of(Tables& tables, std::size_t wanted) {
+    DoorIds doors(tables);
+    if (wanted <= few) return doors;
+    auto entries = tables.drop_configs().entries();
+    if (!entries) return std::move(entries).error();
+    doors.all_.emplace();
+    for (const auto& [id, config] : *entries) doors.all_->insert(id);
+    return doors;
+  }
+
+  [[nodiscard]] Result<bool> contain(std::uint32_t id) const {
+    if (all_) return all_->contains(id);
+    auto found = tables_.drop_configs().get(id);
+    if (!found) return std::move(found).error();
+    return found->has_value();
+  }
+
+ private:
+  static constexpr std::size_t few = 64;
+
+  explicit DoorIds(Tables& tables) : tables_(tables) {}
+
+  Tables& tables_;
+  std::optional<std::unordered_set<std::uint32_t>> all_;
+};
 
 }  // namespace
+
+Result<SetMarks> Transaction::sets_where(const std::function<bool(const SetName&)>& wanted) {
+  const auto sets = tables_.sets();
+  SetMarks marks(sets.size());
+  for (std::uint32_t i = 1; i < sets.size(); ++i) {
+    if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
+    auto name = sets_.name_of(i);
+    if (!name) return std::move(name).error();
+    marks[i] = *name && wanted(**name);
+  }
+  return marks;
+}
 
 const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& destination) {
   return find_rule(tables_, set, destination, tables_.control().epoch);
@@ -92,12 +129,14 @@ const egress_rule* Transaction::rule_for(std::uint32_t set, const Destination& d
 
 Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std::function<void()>& last) {
   std::vector<RuleId> given;
-  if (change.added.empty() && change.removed.empty()) return given;
+  if (size_of(change) == 0 && change.removed.empty() && change.removed_sets.empty()) return given;
+  list_kinds_ = change.list ? kinds_of(*change.list) : std::vector<RuleSpec>();
   if (auto done = check(change); !done) return std::move(done).error();
   if (auto done = prepare(change, last); !done) return std::move(done).error();
   tables_.store(tables_.control().epoch, tables_.control().pending);
   // The change is made; cleaning that fails is done by the next writer.
   static_cast<void>(finish(change));
+  given.reserve(ids_.size());
   for (const std::uint32_t id : ids_) given.push_back(RuleId{id});
   return given;
 }
@@ -105,7 +144,7 @@ Result<std::vector<RuleId>> Transaction::commit(const Change& change, const std:
 /// Everything before the flip.
 Result<void> Transaction::prepare(const Change& change, std::function<void()> last) {
   for (int attempt = 0; attempt < write_attempts; ++attempt) {
-    auto ids = choose_ids(change.added.size());
+    auto ids = choose_ids(size_of(change));
     if (!ids) return std::move(ids).error();
     ids_ = std::move(*ids);
     auto done = write(change);
@@ -128,7 +167,7 @@ Result<void> Transaction::check(const Change& change) {
   for (const SetName& place : places_of(change)) {
     if (auto done = check_subject(world_, place.subject); !done) return done;
   }
-  if (auto done = check_room(change.added.size()); !done) return done;
+  if (auto done = check_room(size_of(change)); !done) return done;
   return check_sets(change);
 }
 
@@ -148,6 +187,9 @@ Result<void> Transaction::check_sets(const Change& change) {
   for (const NewRule& rule : change.added) {
     if (last == rules.end() || last->first != rule.place) last = rules.try_emplace(rule.place).first;
     last->second.push_back(encode_rule(rule.spec, {RuleId{1}, 0, 0, now_}));
+  }
+  for (const RuleSpec& kind : list_kinds_) {
+    rules[change.list->place].push_back(encode_rule(kind, {RuleId{1}, 0, 0, now_}));
   }
   std::vector<SetName> fresh;
   for (auto& [name, added] : rules) {
@@ -187,7 +229,7 @@ Result<void> Transaction::check_set(std::uint32_t set, std::vector<egress_rule> 
 Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
   std::vector<std::uint32_t> ids;
   if (count == 0) return ids;
-  auto taken = door_ids(tables_);
+  auto taken = DoorIds::of(tables_, count);
   if (!taken) return std::move(taken).error();
   const std::size_t size = tables_.rules().size();
   std::vector<bool> chosen(size);
@@ -195,7 +237,10 @@ Result<std::vector<std::uint32_t>> Transaction::choose_ids(std::size_t count) {
     if (id >= ids_end) {
       return Error{ErrorKind::Failed, "", "rule ids", "all were given out", "unload, then load", 0};
     }
-    if (slot_of(tables_, id).id != 0 || chosen[id % size] || taken->contains(id)) continue;
+    if (slot_of(tables_, id).id != 0 || chosen[id % size]) continue;
+    auto of_door = taken->contain(id);
+    if (!of_door) return std::move(of_door).error();
+    if (*of_door) continue;
     ids.push_back(id);
     chosen[id % size] = true;
   }
@@ -228,19 +273,27 @@ Result<void> Transaction::write(const Change& change) {
     records_.push_back(encode_rule(rule.spec, {RuleId{ids_[i]}, place->second, control.pending, now_}));
     if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
   }
-  if (auto done = write_heads(); !done) return done;
+  const std::uint32_t set_of_list = change.list ? set_of[change.list->place] : 0;
+  if (auto done = write_heads(set_of_list); !done) return done;
   if (auto done = write_rules(change); !done) return done;
   if (auto done = link(change); !done) return done;
+  if (change.list) {
+    if (auto done = write_new_list(change, set_of_list); !done) return done;
+  }
   mark_removed(change);
   return maintenance_.renew();
 }
 
 /// Before a rule is visible, packets must look for its shape and know that its set decides.
-Result<void> Transaction::write_heads() {
+Result<void> Transaction::write_heads(std::uint32_t set_of_list) {
   std::map<std::uint32_t, SetSummary> summaries;
   for (const egress_rule& record : records_) {
     if (auto done = maintenance_.beat(); !done) return done;
     if (auto done = summaries[record.set].include(record); !done) return done;
+  }
+  for (const RuleSpec& kind : list_kinds_) {
+    const RulePlace place{RuleId{ids_.back()}, set_of_list, tables_.control().pending, now_};
+    if (auto done = summaries[set_of_list].include(encode_rule(kind, place)); !done) return done;
   }
   std::optional<RunSpace> space;  // to make it looks at every set
   const auto write = [&](egress_run& run, std::span<const egress_shape> shapes) {
@@ -278,18 +331,21 @@ Result<void> Transaction::write_rules(const Change& change) {
     if (change.progress && i % progress_step == 0) change.progress(i, 2 * records_.size());
     store_rule(tables_, records_[i]);
     enter_into_sieve(tables_, records_[i]);
-    if (records_.size() <= counters_made_ahead) {
-      if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | ids_[i]); !done) return done;
-    }
-    const std::string& reason = change.added[i].spec.reason;
-    if (reason.empty()) continue;
-    if (auto done = tables_.reasons().put(ids_[i], make_text(reason)); !done) return done;
+    if (auto done = write_notes(ids_[i], change.added[i].spec.reason); !done) return done;
   }
   return {};
 }
 
+/// What a rule has beside its record.
+Result<void> Transaction::write_notes(std::uint32_t id, const std::string& reason) {
+  if (ids_.size() <= counters_made_ahead) {
+    if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | id); !done) return done;
+  }
+  return reason.empty() ? Result<void>() : tables_.reasons().put(id, make_text(reason));
+}
+
 Result<void> Transaction::link(const Change& change) {
-  const std::span<const std::uint32_t> ids(ids_);
+  const std::span<const std::uint32_t> ids(ids_.data(), records_.size());
   for (std::size_t i = 0; i < ids.size(); i += progress_step) {
     if (change.progress) change.progress(ids.size() + i, 2 * ids.size());
     const auto part = ids.subspan(i, std::min(progress_step, ids.size() - i));
@@ -312,7 +368,17 @@ void Transaction::mark_removed(const Change& change) {
     }
     tables_.store(rule.died, control.pending);
   }
+  lower_next_deadline(change);
+  if (change.removed_sets.empty()) return;
+  for (egress_rule& rule : tables_.rules()) {
+    if (rule.id != 0 && is_of(rule, change.removed_sets)) tables_.store(rule.died, control.pending);
+  }
+}
+
+/// To the ends of the rules that come.
+void Transaction::lower_next_deadline(const Change& change) {
   for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+  if (change.list) lower_next_deadline(encode_expiry(now_, change.list->like.lifetime));
 }
 
 void Transaction::lower_next_deadline(std::uint64_t to) {
@@ -326,16 +392,19 @@ void Transaction::raise_decides_until(std::uint32_t set, std::uint64_t to) {
 }
 
 Result<void> Transaction::finish(const Change& change) {
-  const bool removes = !change.removed.empty() && !change.trial_deadline;
+  const bool takes_sets = !change.removed_sets.empty();
+  const bool removes = takes_sets || (!change.removed.empty() && !change.trial_deadline);
   // Packets that read the former epoch still need the rules that went, and the lists that were replaced.
   if (removes || replaced_runs_) world_.wait_for_readers();
-  if (removes) {
+  if (takes_sets) {
+    if (auto done = clean_sets(bench(), change.removed_sets, change.others); !done) return done;
+  } else if (removes) {
     const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
     if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
   }
   for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).born, 0u);
   // Again: a sweep that came between may have stored what it knew before.
-  for (const egress_rule& record : records_) lower_next_deadline(record.expires_at);
+  lower_next_deadline(change);
   tables_.store(tables_.control().pending, 0u);
   return {};
 }

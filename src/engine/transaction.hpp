@@ -24,13 +24,32 @@ struct NewRule {
   RuleSpec spec;
 };
 
+/// Rules that differ in nothing but their destinations, which are plain prefixes.
+struct NewList {
+  SetName place;
+  RuleSpec like;  ///< without no_packet_sockets; its destination means nothing
+  std::span<const Destination> destinations;
+  bool replace = false;  ///< visible rules of the same destinations are among Change::removed
+  /// What to say of a rule that has one of these destinations already; `is_new`: it is of this list.
+  std::function<Error(const egress_rule& other, const Destination& destination, bool is_new)> in_the_way;
+};
+
+/// Whether a destination is a prefix and nothing else.
+[[nodiscard]] bool is_plain(const Destination& destination);
+
+/// One rule of each family and prefix length of a list.
+[[nodiscard]] std::vector<RuleSpec> kinds_of(const NewList& list);
+
 /// Rules that come and rules that go, in one moment.
 struct Change {
   std::vector<NewRule> added;
   std::vector<std::uint32_t> removed;  ///< ids of rules that are visible
+  SetMarks removed_sets = {};          ///< all rules of these sets go too, for good; empty = none
+  bool others = true;                  ///< whether sets that are not named there have rules
   /// With it the change is on trial: from this moment of the boot clock on the former rules are in force.
   std::optional<std::uint64_t> trial_deadline;
   Progress progress = {};
+  std::optional<NewList> list = {};  ///< rules that come too, without a trial
 };
 
 /// One writer at work. Precondition: the caller holds the lock of writers as long as this lives.
@@ -48,6 +67,8 @@ class Transaction {
 
   /// The set of this name; nullopt if there is none.
   [[nodiscard]] Result<std::optional<std::uint32_t>> set_of(const SetName& name) { return sets_.find(name); }
+  /// The sets of those names.
+  [[nodiscard]] Result<SetMarks> sets_where(const std::function<bool(const SetName&)>& wanted);
   /// The rule of a set that is in force or on trial for this destination; null if there is none.
   [[nodiscard]] const egress_rule* rule_for(std::uint32_t set, const Destination& destination);
 
@@ -79,13 +100,16 @@ class Transaction {
   [[nodiscard]] Result<void> check_sets(const Change& change);
   [[nodiscard]] Result<void> check_set(std::uint32_t set, std::vector<egress_rule> added);
   [[nodiscard]] Result<void> write(const Change& change);
-  [[nodiscard]] Result<void> write_heads();
+  [[nodiscard]] Result<void> write_heads(std::uint32_t set_of_list);
   [[nodiscard]] Result<void> write_rules(const Change& change);
+  [[nodiscard]] Result<void> write_notes(std::uint32_t id, const std::string& reason);
+  [[nodiscard]] Result<void> write_new_list(const Change& change, std::uint32_t set);  // transaction_list.cpp
   [[nodiscard]] Result<void> link(const Change& change);
   void mark_removed(const Change& change);
   [[nodiscard]] Result<void> finish(const Change& change);
   [[nodiscard]] Result<std::vector<std::uint32_t>> choose_ids(std::size_t count);
   [[nodiscard]] Workbench bench() { return {tables_, world_, maintenance_, names_, sets_}; }
+  void lower_next_deadline(const Change& change);
   void lower_next_deadline(std::uint64_t to);
   void raise_decides_until(std::uint32_t set, std::uint64_t to);
 
@@ -107,7 +131,8 @@ class Transaction {
 
   // Of the change under way.
   std::vector<std::uint32_t> ids_;
-  std::vector<egress_rule> records_;
+  std::vector<egress_rule> records_;  ///< of Change::added
+  std::vector<RuleSpec> list_kinds_;  ///< of Change::list
   bool replaced_runs_ = false;
 };
 

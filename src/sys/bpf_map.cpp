@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <new>
 #include <string_view>
 #include <thread>
 #include <unordered_set>
@@ -191,6 +193,71 @@ MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
 
 MappedMemory::~MappedMemory() {
   if (data_ != nullptr) ::munmap(data_, length_);
+}
+
+Result<LazyMemory> LazyMemory::map(Fd fd, std::size_t length, MappedMemory::Access access) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t whole = (length + page - 1) / page * page;
+  LazyMemory memory(std::move(fd), whole, access == MappedMemory::Access::Read ? PROT_READ : PROT_READ | PROT_WRITE);
+  void* data = ::mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  int err = errno;
+  if (data == MAP_FAILED) return system_error({}, {}, err);
+  memory.data_ = static_cast<std::byte*>(data);
+  err = memory.try_map(0, std::min(part, whole));
+  if (err != 0) return system_error({}, {}, err);
+  memory.present_[0] = true;
+  return memory;
+}
+
+LazyMemory::LazyMemory(Fd fd, std::size_t length, int protection)
+    : fd_(std::move(fd)), length_(length), protection_(protection) {
+  present_.resize((length + part - 1) / part);
+}
+
+LazyMemory::LazyMemory(LazyMemory&& other) noexcept
+    : Presence(std::move(other)),
+      fd_(std::move(other.fd_)),
+      data_(std::exchange(other.data_, nullptr)),
+      length_(other.length_),
+      protection_(other.protection_),
+      whole_(other.whole_) {}
+
+LazyMemory& LazyMemory::operator=(LazyMemory&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(data_, other.data_);
+  std::swap(length_, other.length_);
+  std::swap(protection_, other.protection_);
+  std::swap(present_, other.present_);
+  std::swap(whole_, other.whole_);
+  return *this;
+}
+
+LazyMemory::~LazyMemory() {
+  if (data_ != nullptr) ::munmap(data_, length_);
+}
+
+int LazyMemory::try_map(std::size_t offset, std::size_t length) const {
+  void* at = ::mmap(data_ + offset, length, protection_, MAP_SHARED | MAP_FIXED, fd_.get(), static_cast<off_t>(offset));
+  return at == MAP_FAILED ? errno : 0;
+}
+
+/// Takes the way of an allocation that failed.
+[[noreturn]] static void end_without_memory() {
+  if (const std::new_handler handler = std::get_new_handler()) handler();
+  std::abort();
+}
+
+void LazyMemory::bring(std::size_t number) {
+  const std::size_t offset = number * part;
+  if (try_map(offset, std::min(part, length_ - offset)) != 0) end_without_memory();
+  present_[number] = true;
+}
+
+void LazyMemory::need_all() {
+  if (whole_) return;
+  if (try_map(0, length_) != 0) end_without_memory();
+  present_.assign(present_.size(), true);
+  whole_ = true;
 }
 
 }  // namespace egress

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "egress/error.hpp"
+#include "engine/places.hpp"
 #include "engine/tables.hpp"
 #include "sys/fd.hpp"
 
@@ -87,6 +88,7 @@ class HashMap final : public Table<K, V> {
   [[nodiscard]] Result<void> put(const K& key, const V& value) override;
   [[nodiscard]] Result<void> erase(const K& key) override { return map_.erase(&key); }
   [[nodiscard]] Result<std::vector<std::pair<K, V>>> entries() const override;
+  [[nodiscard]] Result<std::vector<K>> keys() const override;
 
  private:
   explicit HashMap(RawMap map) : map_(std::move(map)) {}
@@ -163,6 +165,53 @@ class MappedArray {
   std::size_t count_;
 };
 
+/// The same for an array so large that to map all of it would take longer than most changes: what is asked for is
+/// mapped, and what is around it. Not for several threads at once. A kernel that refuses a part when it gave the
+/// first has no memory: the process ends as it does without memory.
+class LazyMemory final : public Presence {
+ public:
+  /// Maps the first part, so that what can be refused is refused here.
+  [[nodiscard]] static Result<LazyMemory> map(Fd fd, std::size_t length, MappedMemory::Access access);
+
+  LazyMemory(LazyMemory&& other) noexcept;
+  LazyMemory& operator=(LazyMemory&& other) noexcept;
+  ~LazyMemory() override;
+
+  /// Where the array begins. No part of it may be touched that was not asked for.
+  [[nodiscard]] std::byte* data() const { return data_; }
+  void need_all() override;
+
+ private:
+  LazyMemory(Fd fd, std::size_t length, int protection);
+  [[nodiscard]] int try_map(std::size_t offset, std::size_t length) const;
+  void bring(std::size_t number) override;
+
+  Fd fd_;
+  std::byte* data_ = nullptr;
+  std::size_t length_ = 0;
+  int protection_ = 0;
+  bool whole_ = false;
+};
+
+/// An mmapable array of T that is mapped where it is touched.
+template <typename T>
+class LazyArray {
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0 && Presence::part % sizeof(T) == 0);
+
+ public:
+  /// As MappedArray::map(); keeps a descriptor of its own.
+  [[nodiscard]] static Result<LazyArray> map(const Fd& fd, MappedMemory::Access access);
+
+  /// Good as long as this stands where it stands.
+  [[nodiscard]] Places<T> places() { return {reinterpret_cast<T*>(memory_.data()), count_, memory_}; }
+
+ private:
+  LazyArray(LazyMemory memory, std::size_t count) : memory_(std::move(memory)), count_(count) {}
+
+  LazyMemory memory_;
+  std::size_t count_;
+};
+
 /// Failed if the map's key and value sizes are not these: "map 'x': its keys have 8 bytes instead of 4".
 [[nodiscard]] Result<void> check_sizes(const MapInfo& info, std::size_t key_size, std::size_t value_size);
 
@@ -200,6 +249,15 @@ Result<std::vector<std::pair<K, V>>> HashMap<K, V>::entries() const {
     std::memcpy(&entry.first, key, sizeof(K));
     std::memcpy(&entry.second, value, sizeof(V));
   });
+  if (!done) return std::move(done).error();
+  return all;
+}
+
+template <typename K, typename V>
+Result<std::vector<K>> HashMap<K, V>::keys() const {
+  std::vector<K> all;
+  auto done =
+      map_.visit([&all](const std::byte* key, const std::byte*) { std::memcpy(&all.emplace_back(), key, sizeof(K)); });
   if (!done) return std::move(done).error();
   return all;
 }
@@ -262,6 +320,18 @@ Result<MappedArray<T>> MappedArray<T>::map(const Fd& fd, MappedMemory::Access ac
   auto memory = MappedMemory::map(fd.get(), sizeof(T) * info->max_entries, access);
   if (!memory) return std::move(memory).error().in("map memory of '" + info->name + "'");
   return MappedArray(*std::move(memory), info->max_entries);
+}
+
+template <typename T>
+Result<LazyArray<T>> LazyArray<T>::map(const Fd& fd, MappedMemory::Access access) {
+  auto info = map_info(fd.get());
+  if (!info) return std::move(info).error();
+  if (auto same = check_sizes(*info, sizeof(std::uint32_t), sizeof(T)); !same) return std::move(same).error();
+  auto copy = fd.duplicate();
+  if (!copy) return std::move(copy).error();
+  auto memory = LazyMemory::map(*std::move(copy), sizeof(T) * info->max_entries, access);
+  if (!memory) return std::move(memory).error().in("map memory of '" + info->name + "'");
+  return LazyArray(*std::move(memory), info->max_entries);
 }
 
 }  // namespace egress

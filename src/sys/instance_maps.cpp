@@ -50,12 +50,14 @@ std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max
   const std::uint32_t subjects = std::min(n, most_subjects);
   if (map == "rules" || map == "reasons" || map == "drop_configs" || map == "cgroup_rules") return n;
   if (map == "policy_names") return subjects;
-  if (map == "sets" || map == "anchors" || map == "anchor_names") return subjects + 1;
+  if (map == "anchor_names") return subjects;
+  if (map == "sets" || map == "anchors") return subjects + 1;  // the first place is never used
   if (map == "shapes") return std::max(4 * subjects + 1024, 4096u);
   if (map == "heads") return (heads_mask(n) + 1 + (heads_mask(n) + 1) / 4) / 2;
   // A power of two: the datapath cuts a hash to it by a mask.
   if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_RULES_PER_WORD, 64u));
-  if (map == "counters") return 2 * n;  // of rules, and of those of other tools
+  // Of rules, and of those of other tools. A hash takes 16 bytes for each place up to the next power of two.
+  if (map == "counters") return std::min(2 * n, std::max(std::bit_ceil(n), 2 * most_subjects));
   if (map == "names") return 4 * subjects;
   if (map == "bindings") return most_subjects;
   return std::nullopt;

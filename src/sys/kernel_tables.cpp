@@ -140,12 +140,12 @@ struct KernelTables::Maps {
   std::map<std::string, Fd> fds;
   egress_meta meta;
   MappedArray<egress_control> control;
-  MappedArray<egress_rule> rules;
-  MappedArray<egress_set> sets;
-  MappedArray<egress_shape> shapes;
-  MappedArray<egress_heads> heads;
-  MappedArray<__u64> sieve;
-  MappedArray<egress_anchor> anchors;
+  LazyArray<egress_rule> rules;
+  LazyArray<egress_set> sets;
+  LazyArray<egress_shape> shapes;
+  LazyArray<egress_heads> heads;
+  LazyArray<__u64> sieve;
+  LazyArray<egress_anchor> anchors;
   HashMap<u32, egress_anchor_name> anchor_names;
   HashMap<egress_name_key, egress_name> names;
   HashMap<u64, egress_binding> bindings;
@@ -173,6 +173,12 @@ class Opener {
   std::optional<MappedArray<T>> mapped(const char* name) {
     if (error_) return std::nullopt;
     return keep(MappedArray<T>::map(fds_.at(name), access_));
+  }
+
+  template <typename T>
+  std::optional<LazyArray<T>> lazily(const char* name) {
+    if (error_) return std::nullopt;
+    return keep(LazyArray<T>::map(fds_.at(name), access_));
   }
 
   template <typename Map>
@@ -229,12 +235,12 @@ Result<std::unique_ptr<KernelTables>> KernelTables::adopt(std::map<std::string, 
 
   Opener from(fds, access == Access::Read ? MappedMemory::Access::Read : MappedMemory::Access::ReadWrite);
   auto control = from.mapped<egress_control>("control");
-  auto rules = from.mapped<egress_rule>("rules");
-  auto sets = from.mapped<egress_set>("sets");
-  auto shapes = from.mapped<egress_shape>("shapes");
-  auto heads = from.mapped<egress_heads>("heads");
-  auto sieve = from.mapped<__u64>("sieve");
-  auto anchors = from.mapped<egress_anchor>("anchors");
+  auto rules = from.lazily<egress_rule>("rules");
+  auto sets = from.lazily<egress_set>("sets");
+  auto shapes = from.lazily<egress_shape>("shapes");
+  auto heads = from.lazily<egress_heads>("heads");
+  auto sieve = from.lazily<__u64>("sieve");
+  auto anchors = from.lazily<egress_anchor>("anchors");
   auto anchor_names = from.map<HashMap<u32, egress_anchor_name>>("anchor_names");
   auto names = from.map<HashMap<egress_name_key, egress_name>>("names");
   auto bindings = from.map<HashMap<u64, egress_binding>>("bindings");
@@ -262,12 +268,12 @@ const egress_meta& KernelTables::meta() const { return maps_->meta; }
 int KernelTables::fd_of(std::string_view name) const { return maps_->fds.at(std::string(name)).get(); }
 
 egress_control& KernelTables::control() { return maps_->control.span()[0]; }
-std::span<egress_rule> KernelTables::rules() { return maps_->rules.span(); }
-std::span<egress_set> KernelTables::sets() { return maps_->sets.span(); }
-std::span<egress_shape> KernelTables::shapes() { return maps_->shapes.span(); }
-std::span<egress_heads> KernelTables::heads() { return maps_->heads.span(); }
-std::span<__u64> KernelTables::sieve() { return maps_->sieve.span(); }
-std::span<egress_anchor> KernelTables::anchors() { return maps_->anchors.span(); }
+Places<egress_rule> KernelTables::rules() { return maps_->rules.places(); }
+Places<egress_set> KernelTables::sets() { return maps_->sets.places(); }
+Places<egress_shape> KernelTables::shapes() { return maps_->shapes.places(); }
+Places<egress_heads> KernelTables::heads() { return maps_->heads.places(); }
+Places<__u64> KernelTables::sieve() { return maps_->sieve.places(); }
+Places<egress_anchor> KernelTables::anchors() { return maps_->anchors.places(); }
 Table<u32, egress_anchor_name>& KernelTables::anchor_names() { return maps_->anchor_names; }
 Table<egress_name_key, egress_name>& KernelTables::names() { return maps_->names; }
 Table<u64, egress_binding>& KernelTables::bindings() { return maps_->bindings; }

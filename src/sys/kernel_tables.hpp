@@ -31,14 +31,15 @@ struct MapLayout {
 /// other's maps.
 [[nodiscard]] std::uint64_t layout_hash();
 
-/// The maps of one instance in the kernel. Threads may read at the same time; writers hold the lock.
+/// The maps of one instance in the kernel. Not for several threads at once: parts are mapped when they are
+/// first touched. Writers hold the lock.
 class KernelTables final : public Tables {
  public:
   using Access = PinDirectory::Access;
 
   /// Opens every map pinned in the directory. NotFound if there is none of them. Failed, with the remedy, if
   /// they are of another version or have been tampered with; nothing is changed then. With Access::Read the
-  /// spans and control() are for reading only (stores are faults) and the tables refuse to be written.
+  /// arrays and control() are for reading only (stores are faults) and the tables refuse to be written.
   [[nodiscard]] static Result<std::unique_ptr<KernelTables>> open(const PinDirectory& directory, Access access);
 
   /// The same from descriptors by map name (maps found by kernel id, or those of an object just loaded).
@@ -52,12 +53,12 @@ class KernelTables final : public Tables {
   [[nodiscard]] int fd_of(std::string_view name) const;
 
   [[nodiscard]] egress_control& control() override;
-  [[nodiscard]] std::span<egress_rule> rules() override;
-  [[nodiscard]] std::span<egress_set> sets() override;
-  [[nodiscard]] std::span<egress_shape> shapes() override;
-  [[nodiscard]] std::span<egress_heads> heads() override;
-  [[nodiscard]] std::span<__u64> sieve() override;
-  [[nodiscard]] std::span<egress_anchor> anchors() override;
+  [[nodiscard]] Places<egress_rule> rules() override;
+  [[nodiscard]] Places<egress_set> sets() override;
+  [[nodiscard]] Places<egress_shape> shapes() override;
+  [[nodiscard]] Places<egress_heads> heads() override;
+  [[nodiscard]] Places<__u64> sieve() override;
+  [[nodiscard]] Places<egress_anchor> anchors() override;
   [[nodiscard]] Table<std::uint32_t, egress_anchor_name>& anchor_names() override;
   [[nodiscard]] Table<egress_name_key, egress_name>& names() override;
   [[nodiscard]] Table<std::uint64_t, egress_binding>& bindings() override;

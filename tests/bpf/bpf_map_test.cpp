@@ -283,6 +283,38 @@ TEST(MappedArray, OutlivesTheDescriptorAndMoves) {
   EXPECT_EQ(moved.span()[2], 0x1234u);
 }
 
+TEST(LazyArray, IsTheSameMemoryInEveryPartAndAsAWhole) {
+  constexpr u32 entries = 200001;  // 1.6 MB: the last part is not a whole one
+  const Fd fd = create({.type = BPF_MAP_TYPE_ARRAY, .entries = entries, .flags = BPF_F_MMAPABLE});
+  const auto value_of = [&fd](u32 key) {
+    u64 value = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(fd.get(), &key, &value), 0) << "errno " << errno;
+    return value;
+  };
+  auto array = LazyArray<u64>::map(fd, MappedMemory::Access::ReadWrite);
+  ASSERT_TRUE(array.ok()) << array.error().message();
+  const auto parts = array->places();
+  ASSERT_EQ(parts.size(), entries);
+  u64& early = parts[40000];
+  for (const u32 at : {0u, 32767u, 32768u, 40000u, 131072u, 200000u}) {
+    parts[at] = 0x1234 + at;
+    EXPECT_EQ(value_of(at), 0x1234u + at) << at;
+  }
+  auto moved = *std::move(array);
+  const auto whole = moved.places().whole();
+  ASSERT_EQ(whole.size(), entries);
+  EXPECT_EQ(&whole[40000], &early);  // a reference into a part stays one
+  early = 0x77;
+  EXPECT_EQ(value_of(40000), 0x77u);
+  for (const u32 at : {0u, 32767u, 32768u, 131072u, 200000u}) EXPECT_EQ(whole[at], 0x1234u + at) << at;
+  EXPECT_EQ(whole[199999], 0u);
+}
+
+TEST(LazyArray, RefusesAnArrayThatCannotBeMapped) {
+  const auto array = LazyArray<u64>::map(create({.type = BPF_MAP_TYPE_ARRAY}), MappedMemory::Access::ReadWrite);
+  ASSERT_FALSE(array.ok());
+}
+
 TEST(MappedArray, RefusesAnArrayThatCannotBeMapped) {
   const auto array = MappedArray<u64>::map(create({.type = BPF_MAP_TYPE_ARRAY}), MappedMemory::Access::ReadWrite);
   ASSERT_FALSE(array.ok());

@@ -91,11 +91,11 @@ struct Input {
 void change(Instance& instance, Input input) {
   egress_control& control = instance.tables.control();
   input.change(&control, sizeof control);
-  input.change(instance.tables.rules());
-  input.change(instance.tables.sets());
-  input.change(instance.tables.anchors());
-  input.change(instance.tables.shapes());
-  input.change(instance.tables.heads());
+  input.change(instance.tables.rules().whole());
+  input.change(instance.tables.sets().whole());
+  input.change(instance.tables.anchors().whole());
+  input.change(instance.tables.shapes().whole());
+  input.change(instance.tables.heads().whole());
   // Of a sweep that never ends every writer says so, after a second: nothing to learn, and slow.
   if (control.maintenance != EGRESS_MAINTENANCE_LIBRARY) control.maintenance = EGRESS_MAINTENANCE_FREE;
 }
@@ -116,8 +116,14 @@ void use(Instance& instance) {
   refusing.no_packet_sockets = true;
   static_cast<void>(engine.add({cgroup("/n/e/w"), {refusing}, "w", false}));
   static_cast<void>(engine.add({cgroup("/a"), {refusing}, {}, true}));
+  Addition list{.subject = cgroup("/a"), .rules = {}, .policy = {}, .replace = true};
+  for (const char* destination : {"203.0.113.0/24", "203.0.113.7", "2001:db8::/32"}) {
+    list.list.push_back(*egress::parse_destination(destination));
+  }
+  static_cast<void>(engine.add(list));
   static_cast<void>(engine.extend(egress::RuleId{1}, 2h));
   static_cast<void>(engine.remove({{egress::RuleId{2}}, {}, {}, false}));
+  static_cast<void>(engine.remove({{}, cgroup("/a"), {}, false}, 0));
   static_cast<void>(engine.apply(policy("203.0.113.7"), {.confirm_within = 1min}));
   static_cast<void>(engine.confirm());
   instance.world.advance(90min);

@@ -51,6 +51,15 @@ void FakeTables::store(__u64& word, __u64 value) {
   Tables::store(word, value);
 }
 
+/// Word by word, so that the process can die in the middle of a record.
+void FakeTables::store_record(egress_rule& place, const egress_rule& record) {
+  using Word [[gnu::may_alias]] = __u32;
+  auto* to = reinterpret_cast<Word*>(&place);
+  const auto* from = reinterpret_cast<const Word*>(&record);
+  for (std::size_t i = 1; i < sizeof record / sizeof *to; ++i) store(to[i], from[i]);
+  store(place.id, record.id);
+}
+
 bool FakeTables::swap(__u32& word, __u32 from, __u32 to) { return !faults.dead() && Tables::swap(word, from, to); }
 
 Result<void> FakeTables::create_counter(std::uint64_t key) {

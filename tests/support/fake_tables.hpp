@@ -97,14 +97,15 @@ class FakeTables final : public Tables {
   Faults faults;
 
   egress_control& control() override { return control_; }
-  std::span<egress_rule> rules() override { return rules_; }
-  std::span<egress_set> sets() override { return sets_; }
-  std::span<egress_shape> shapes() override { return shapes_; }
-  std::span<egress_heads> heads() override { return heads_; }
-  std::span<__u64> sieve() override { return sieve_; }
-  std::span<egress_anchor> anchors() override { return anchors_; }
+  Places<egress_rule> rules() override { return rules_; }
+  Places<egress_set> sets() override { return sets_; }
+  Places<egress_shape> shapes() override { return shapes_; }
+  Places<egress_heads> heads() override { return heads_; }
+  Places<__u64> sieve() override { return sieve_; }
+  Places<egress_anchor> anchors() override { return anchors_; }
   void store(__u32& word, __u32 value) override;
   void store(__u64& word, __u64 value) override;
+  void store_record(egress_rule& place, const egress_rule& record) override;
   bool swap(__u32& word, __u32 from, __u32 to) override;
 
   FakeTable<std::uint32_t, egress_anchor_name>& anchor_names() override { return anchor_names_; }

@@ -210,6 +210,95 @@ TEST_F(EngineAdd, RefusesMoreRangesThanAPacketMayTry) {
   EXPECT_TRUE(lab.engine.add(addition).ok());
 }
 
+Addition list_of(std::initializer_list<const char*> destinations, Action action = Action::Drop) {
+  Addition addition{.subject = cgroup("/app"), .rules = {}, .policy = {}};
+  for (const char* destination : destinations) addition.list.push_back(to(destination));
+  addition.of_list.action = action;
+  return addition;
+}
+
+TEST_F(EngineAdd, MakesARuleOfEachDestinationOfAList) {
+  Addition addition = list_of({"10.0.0.1", "10.0.0.0/8", "10.0.0.2", "2001:db8::1"}, Action::Reject);
+  addition.rules = {rule("allow 10.0.0.2:53")};
+  addition.of_list.reason = "feed";
+  addition.of_list.lifetime = 5s;
+  const auto ids = engine.add(addition);
+  ASSERT_TRUE(ids.ok()) << ids.error().message();
+  EXPECT_EQ(listing(),
+            "1 allow 10.0.0.2:53 cgroup /app; 2 reject 10.0.0.1 cgroup /app; 3 reject 10.0.0.0/8 cgroup /app; "
+            "4 reject 10.0.0.2 cgroup /app; 5 reject 2001:db8::1 cgroup /app; ");
+  EXPECT_EQ(ids->back(), RuleId{5});
+  EXPECT_EQ(find(RuleId{4})->reason, "feed");
+  EXPECT_EQ(fate("/app", "10.0.0.2", 53), "pass");
+  EXPECT_EQ(fate("/app", "10.0.0.2", 54), "reject");
+  EXPECT_EQ(fate("/app", "10.7.7.7"), "reject");
+  EXPECT_EQ(fate("/app", "11.0.0.0"), "pass");
+  EXPECT_EQ(tables.control().next_deadline, find(RuleId{5})->expires_at->since_boot.count());
+  EXPECT_EQ(tables.counters.size(), 5u);
+  world.advance(5s);
+  EXPECT_EQ(fate("/app", "10.7.7.7"), "pass");
+}
+
+TEST_F(EngineAdd, TakesAListOfWhateverDestinationsThereAre) {
+  const auto ids = engine.add(list_of({"10.0.0.1:53/udp", "any:25", "10.0.0.0/8"}));
+  ASSERT_TRUE(ids.ok()) << ids.error().message();
+  EXPECT_EQ(fate("/app", "192.0.2.1", 25), "drop");
+  EXPECT_EQ(fate("/app", "192.0.2.1", 26), "pass");
+}
+
+TEST_F(EngineAdd, RefusesAListThatNamesADestinationTwice) {
+  Addition addition = list_of({"10.0.0.1", "10.0.0.2", "10.0.0.1"});
+  auto ids = engine.add(addition);
+  ASSERT_FALSE(ids.ok());
+  EXPECT_TRUE(has(ids.error().message(), "10.0.0.1: named twice")) << ids.error().message();
+  EXPECT_EQ(ids.error().kind, ErrorKind::Usage);
+  EXPECT_EQ(tables.leftovers(), "");
+  addition.list.pop_back();
+  addition.rules = {rule("allow 10.0.0.2")};
+  ids = engine.add(addition);
+  ASSERT_FALSE(ids.ok());
+  EXPECT_TRUE(has(ids.error().message(), "10.0.0.2: named twice")) << ids.error().message();
+  EXPECT_EQ(tables.leftovers(), "");
+}
+
+TEST_F(EngineAdd, RefusesAListWithADestinationThatHasARuleUnlessItReplacesIt) {
+  add(cgroup("/app"), "allow 10.0.0.2");
+  add(cgroup("/app"), "allow 10.0.0.3");
+  Addition addition = list_of({"10.0.0.1", "10.0.0.2"});
+  const auto refused = engine.add(addition);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(has(refused.error().message(), "10.0.0.2: rule exists: id 1")) << refused.error().message();
+  EXPECT_EQ(fate("/app", "10.0.0.1"), "pass");
+  addition.replace = true;
+  ASSERT_TRUE(engine.add(addition).ok());
+  EXPECT_EQ(fate("/app", "10.0.0.2"), "drop");
+  EXPECT_FALSE(find(RuleId{1}).has_value());
+  EXPECT_TRUE(find(RuleId{2}).has_value());
+  addition.list.push_back(to("10.0.0.2"));
+  EXPECT_TRUE(has(engine.add(addition).error().message(), "named twice")) << "also when it replaces";
+}
+
+TEST_F(EngineAdd, CountsAListAgainstTheRoomThatThereIs) {
+  Addition addition = list_of({});
+  for (int i = 0; i < 64; ++i) addition.list.push_back(to("10.0.0." + std::to_string(i)));
+  addition.rules = {rule("drop 10.0.1.0")};
+  const auto ids = engine.add(addition);
+  ASSERT_FALSE(ids.ok());
+  EXPECT_TRUE(has(ids.error().message(), "65 rules: rule table full (0/64)")) << ids.error().message();
+  addition.rules.clear();
+  EXPECT_TRUE(engine.add(addition).ok());
+  for (int i = 0; i < 64; ++i) EXPECT_EQ(fate("/app", "10.0.0." + std::to_string(i)), "drop");
+}
+
+TEST_F(EngineAdd, CountsTheLengthsOfAListAsShapes) {
+  EngineLab lab(256);
+  Addition addition = list_of({});
+  for (int length = 1; length <= 128; ++length) addition.list.push_back(to("8000::/" + std::to_string(length)));
+  const auto ids = lab.engine.add(addition);
+  ASSERT_FALSE(ids.ok());
+  EXPECT_TRUE(has(ids.error().message(), "96")) << ids.error().message();
+}
+
 TEST_F(EngineAdd, RefusesMorePoliciesThanCanJudgeOnePacket) {
   EngineLab lab;
   for (int i = 0; i < 12; ++i) {
@@ -401,6 +490,15 @@ TEST_P(EngineIndex, JudgesRandomRulesAsTheDefinitionDoes) {
     const bool replace = gambler.below(2) == 0;
     static_cast<void>(lab.engine.add({gambler.one_of(subjects), {gambler.spec()}, policy, replace}));
     if (step == 20) lab.world.mkdir("/a/b/c");
+    if (gambler.below(3) == 0) {
+      Addition addition{.subject = gambler.one_of(subjects), .rules = {}, .policy = policy, .replace = replace};
+      addition.of_list = gambler.spec();
+      for (int i = 0; i < 6; ++i) addition.list.push_back(gambler.spec().destination);
+      static_cast<void>(lab.engine.add(addition));
+    }
+    if (gambler.below(8) == 0) {
+      static_cast<void>(lab.engine.remove({{}, gambler.one_of(subjects), policy, false}, gambler.below(3)));
+    }
     if (gambler.below(4) == 0 && !lab.rules().empty()) {
       const auto rules = lab.rules();
       const RuleId id = rules[gambler.below(static_cast<unsigned>(rules.size()))].id;
@@ -432,7 +530,14 @@ TEST(EngineChains, AChainThatIsTooLongIsRefusedAndNothingChanges) {
   EXPECT_TRUE(test::has(refused.error().message(), "fall into one place")) << refused.error().message();
   ASSERT_TRUE(engine.maintain().ok());
   EXPECT_EQ(tables.leftovers(), "");
-  addition.rules.resize(2000);
+  for (const RuleSpec& spec : addition.rules) addition.list.push_back(spec.destination);
+  addition.rules.clear();
+  const auto list = engine.add(addition);
+  ASSERT_FALSE(list.ok());
+  EXPECT_TRUE(test::has(list.error().message(), "fall into one place")) << list.error().message();
+  ASSERT_TRUE(engine.maintain().ok());
+  EXPECT_EQ(tables.leftovers(), "");
+  addition.list.resize(2000);
   EXPECT_TRUE(engine.add(addition).ok());
 }
 

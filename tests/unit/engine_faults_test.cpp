@@ -204,6 +204,53 @@ const Operation operations[] = {
      [](EngineLab& lab) {
        return lab.engine.remove({{}, {}, {}, true}).ok();
      }},
+    {"RemoveSubjectBesideOthers",
+     [](EngineLab& lab) {
+       RuleSpec spec = rule("drop 10.0.0.1:53");
+       spec.reason = "why";
+       lab.add(cgroup("/a"), spec);
+       lab.add(cgroup("/a"), "allow 10.0.0.0/8:53");
+       lab.add(only(cgroup("/a")), "reject 10.0.0.2");
+       lab.add(cgroup("/a"), rule("audit any"), "p");
+       lab.add(cgroup("/a/b"), "drop 10.0.0.1:53");
+       lab.add(cgroup("/a/b"), "drop 2001:db8::/32");
+       lab.add(unit("x"), "drop 10.9.9.9:50-60");
+     },
+     [](EngineLab& lab) {
+       return lab.engine.remove({{}, cgroup("/a"), {}, false}, 0).ok();
+     }},
+    {"RemovePolicyBesideOthers",
+     [](EngineLab& lab) {
+       lab.add(cgroup("/a"), rule("drop 10.0.0.1"), "p");
+       lab.add(unit("x"), rule("drop 10.0.0.1"), "p");
+       lab.add(cgroup("/a"), "drop 10.0.0.1:53");
+       lab.add(cgroup("/a"), "drop 10.0.0.2");
+     },
+     [](EngineLab& lab) {
+       return lab.engine.remove({{}, {}, "p", false}, 0).ok();
+     }},
+    {"AddList",
+     [](EngineLab& lab) {
+       lab.add(cgroup("/a"), "drop 10.0.0.1:53");
+       lab.add(unit("x"), "drop 10.0.0.2");
+     },
+     [](EngineLab& lab) {
+       Addition addition{.subject = cgroup("/a"), .rules = {rule("allow 10.9.9.9:53")}, .policy = {}};
+       addition.list = {to("10.9.0.0/16"), to("2001:db8::1"), to("10.0.0.2"), to("10.0.0.1")};
+       addition.of_list.reason = "listed";
+       return lab.engine.add(addition).ok();
+     }},
+    {"AddListReplacing",
+     [](EngineLab& lab) {
+       lab.add(cgroup("/a"), "allow 10.0.0.1");
+       lab.add(cgroup("/a"), "drop 10.0.0.0/8");
+     },
+     [](EngineLab& lab) {
+       Addition addition{.subject = cgroup("/a"), .rules = {}, .policy = {}, .replace = true};
+       addition.list = {to("10.9.9.9"), to("10.0.0.1")};
+       addition.of_list.action = Action::Reject;
+       return lab.engine.add(addition).ok();
+     }},
     {"Apply",
      [](EngineLab& lab) {
        ASSERT_TRUE(lab.engine

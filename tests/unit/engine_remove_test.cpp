@@ -95,6 +95,80 @@ TEST_F(EngineRemove, SaysThatNothingIsSelected) {
   EXPECT_EQ(rules().size(), 1u);
 }
 
+TEST_F(EngineRemove, TakesASubjectAndLeavesWhatStandsBesideIt) {
+  for (int i = 0; i < 12; ++i) add(cgroup("/app"), rule("drop 10.0.0." + std::to_string(i) + ":53/udp"));
+  add(cgroup("/app/child"), "drop 10.0.0.3:53/udp");
+  add(unit("app"), "reject 10.0.0.4");
+  const RuleId over = add(cgroup("/app/child"), rule("drop 10.0.0.5", 1s));
+  tables.counters[EGRESS_COUNTER_RULE | 3].packets = 7;
+  tables.counters[EGRESS_COUNTER_RULE | 13].packets = 9;
+  world.mkdir_unbound("/app/child");
+  world.advance(1s);
+  EXPECT_EQ(removed({{}, cgroup("/app"), {}, false}).size(), 12u);
+  EXPECT_EQ(fate("/app", "10.0.0.3", 53), "pass");
+  EXPECT_EQ(fate("/app/child", "10.0.0.4"), "reject");
+  EXPECT_EQ(listing(), "13 drop 10.0.0.3:53/udp cgroup /app/child; 14 reject 10.0.0.4 unit app; ");
+  EXPECT_FALSE(tables.counters.contains(EGRESS_COUNTER_RULE | 3));
+  EXPECT_FALSE(tables.counters.contains(EGRESS_COUNTER_RULE | static_cast<std::uint32_t>(over)));
+  EXPECT_EQ(find(RuleId{13})->counts.packets, 9u);
+}
+
+TEST_F(EngineRemove, TakesOnePolicyOfASubjectAndLeavesAnAuditBesideIt) {
+  add(cgroup("/app"), rule("drop 10.0.0.1"), "p");
+  add(cgroup("/app"), rule("drop 10.0.0.2"), "p");
+  const RuleId audit = add(cgroup("/app"), rule("audit 10.0.0.1"), "q");
+  EXPECT_EQ(removed({{}, cgroup("/app"), "p", false}).size(), 2u);
+  EXPECT_EQ(fate("/app", "10.0.0.1"), "pass");
+  const auto judged = judge_by_maps(tables, world, "/app", tcp_to("10.0.0.1", 1));
+  EXPECT_EQ(judged.audits, std::vector{audit});
+  EXPECT_EQ(removed({{}, {}, {}, true}), std::vector{audit});
+  EXPECT_EQ(tables.leftovers(), "");
+}
+
+TEST_F(EngineRemove, TakesAFewRulesOfASubjectOutOfMany) {
+  const RuleId few = add(cgroup("/b"), "drop 10.0.0.1");
+  for (int i = 0; i < 40; ++i) add(cgroup("/app"), rule("drop 10.0.0." + std::to_string(i)));
+  EXPECT_EQ(removed({{}, cgroup("/b"), {}, false}), std::vector{few});
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", "10.0.0." + std::to_string(i)), "drop");
+}
+
+TEST_F(EngineRemove, TellsOnlyTheIdsOfMoreThanAreWanted) {
+  add(cgroup("/app"), "drop 10.0.0.1");
+  add(cgroup("/app"), "drop 10.0.0.2");
+  write_door(500, app, "10.0.0.3", 0, 60);
+  const auto taken = engine.remove({{}, {}, {}, true}, 1);
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->ids, (std::vector{RuleId{1}, RuleId{2}, RuleId{500}}));
+  EXPECT_TRUE(taken->rules.empty());
+  EXPECT_EQ(tables.leftovers(), "");
+  EXPECT_EQ(tables.drop_configs().size(), 0u);
+}
+
+TEST_F(EngineRemove, TellsIdsInTheirOrderWhereverTheyStand) {
+  EngineLab lab(8);  // places are given out again from the first on
+  lab.world.mkdir("/app");
+  for (int i = 0; i < 5; ++i) lab.add(cgroup("/app"), rule("drop 10.0.0." + std::to_string(i)));
+  ASSERT_TRUE(lab.engine.remove({{}, {}, {}, true}, 0).ok());
+  for (int i = 0; i < 6; ++i) lab.add(cgroup("/app"), rule("drop 10.0.0." + std::to_string(i)));
+  const auto taken = lab.engine.remove({{}, {}, {}, true}, 0);
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->ids, (std::vector{RuleId{6}, RuleId{7}, RuleId{8}, RuleId{9}, RuleId{10}, RuleId{11}}));
+}
+
+/// What a trial took comes back unless it is confirmed, whatever is removed meanwhile.
+TEST_F(EngineRemove, LeavesWhatATrialMayBringBack) {
+  ASSERT_TRUE(engine.apply(policy({rule("drop 10.0.0.1"), rule("drop 10.0.0.3")}), {}).ok());
+  ASSERT_TRUE(engine.apply(policy({rule("drop 10.0.0.3")}), {60s}).ok());
+  add(cgroup("/app"), "drop 10.0.0.2");
+  EXPECT_EQ(engine.remove({{}, {}, {}, true}).error().kind, ErrorKind::Refused);
+  EXPECT_EQ(engine.remove({{}, {}, "p", false}, 0).error().kind, ErrorKind::Refused);
+  EXPECT_EQ(fate("/app", "10.0.0.3"), "drop");
+  world.advance(60s);
+  EXPECT_EQ(fate("/app", "10.0.0.1"), "drop");
+  EXPECT_EQ(removed({{}, {}, {}, true}).size(), 3u);
+  EXPECT_EQ(tables.leftovers(), "");
+}
+
 TEST_F(EngineRemove, TakesAllRulesOfAllTools) {
   add(cgroup("/app"), "drop 10.0.0.1");
   write_door(500, app, "10.0.0.2", 0, 60);

@@ -131,6 +131,27 @@ TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileRemoving) {
   stop_everywhere([](EngineLab& lab) { return lab.engine.remove({{RuleId{6}}, {}, {}, false}).ok(); });
 }
 
+TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileAddingAList) {
+  stop_everywhere([](EngineLab& lab) {
+    Addition addition{.subject = cgroup("/app"), .rules = {}, .policy = {}};
+    addition.list = {to("10.0.0.0/24"), to("10.0.0.1"), to("10.0.0.2")};
+    addition.of_list.action = Action::Reject;
+    return lab.engine.add(addition).ok();
+  });
+}
+
+/// Rules that stay share chains with those that go; of both some are over by then.
+TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileRemovingSets) {
+  stop_everywhere([](EngineLab& lab) {
+    lab.add(unit("app"), rule("drop 10.0.0.1:185"));
+    return lab.engine.remove({{}, cgroup("/app"), std::nullopt, false}, 0).ok();
+  });
+  stop_everywhere([](EngineLab& lab) {
+    lab.add(cgroup("/app"), rule("drop 10.0.0.1:150-170"), "goes");
+    return lab.engine.remove({{}, {}, "goes", false}, 0).ok();
+  });
+}
+
 TEST(EngineSweepOfTheKernel, MayComeWhereverAWriterStandsStillWhileReplacing) {
   stop_everywhere([](EngineLab& lab) {
     return lab.engine.add({cgroup("/app"), {rule("allow 10.0.0.1:100-140"), rule("drop 10.0.0.1:190")}, {}, true}).ok();
