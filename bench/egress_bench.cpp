@@ -9,7 +9,9 @@
 #include <sched.h>
 #include <sys/utsname.h>
 
+#include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "contests.hpp"
@@ -35,14 +37,18 @@ void pin_to_one_cpu() {
   test::require(sched_setaffinity(0, sizeof one, &one) == 0, "pin to one CPU");
 }
 
+/// With the seconds since the start.
 void say(const char* what) {
-  fmt::print("bench: {}\n", what);
+  static const auto start = std::chrono::steady_clock::now();
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
+  fmt::print("\nbench: {} s: {}\n", since.count(), what);
   std::fflush(stdout);
 }
 
 bench::Results measure_all(bench::Ground& ground) {
   using namespace bench;
   Results results;
+  say("packets");
   // Packets before commands: the curves of the first are not to depend on what the second leave in the caches.
   results.hot = contest_hot(ground, Family::V4);
   results.hot6 = contest_hot(ground, Family::V6);
@@ -50,8 +56,10 @@ bench::Results measure_all(bench::Ground& ground) {
   results.cold6 = contest_cold(ground, Family::V6);
   say("loading lists");
   contest_loads(ground, results.commands);
+  say("changing single rules");
   contest_single_rules(ground, results.commands);
   results.other_commands = contest_commands(ground);
+  say("sockets");
   results.sends = contest_sends(ground, Family::V4);
   results.sends_to_many = contest_sends_to_many(ground, Family::V4);
   results.sends6 = contest_sends(ground, Family::V6);
@@ -134,7 +142,9 @@ int measure(const bench::Field& field) {
   pin_to_one_cpu();
   say("laying rules");
   bench::Ground ground(field);
-  report(measure_all(ground));
+  const bench::Results results = measure_all(ground);
+  say("done");
+  report(results);
   return 0;
 }
 
@@ -149,7 +159,10 @@ void clear_up(const bench::Field& field) {
     test::clean_up({.cgroup_root = each->directory(), .bpffs = {}, .directory = {}});
   }
   clear_up(field.instance);
+  clear_up(field.unloaded);
   for (const test::PrivateInstance& each : field.present) clear_up(each);
+  std::error_code ignored;
+  std::filesystem::remove_all(bench::lists_directory, ignored);
 }
 
 }  // namespace

@@ -40,11 +40,11 @@ Ground::Lpm make_lpm(const Ground& ground, const List& list, std::vector<Attache
   const std::string cgroup = fmt::format("{}/lpm{}", ground.field.peers.directory(), path_of(list).substr(1));
   make_cgroup(cgroup);
   const std::vector<Prefix> denied = list.destinations();
-  const double bytes = kernel_bytes();
+  const double bytes = kernel_bytes(list);
   const double start = cpu_time();
   kept.push_back(attach_lpm(cgroup, denied));
   const double took = (cpu_time() - start) / 1e6;
-  return {list, ground.here(cgroup), kept.back().program, took, kernel_bytes() - bytes};
+  return {list, ground.here(cgroup), kept.back().program, took, kernel_bytes(list) - bytes};
 }
 
 /// Lists that are only for packets of IPv6: fewer.
@@ -66,9 +66,9 @@ Stores make_stores(const Ground& ground) {
     }
   }
   std::erase_if(stores, [](const std::unique_ptr<Store>& each) {
-    const double before = kernel_bytes();
+    const double before = kernel_bytes(each->list());
     if (!each->set_up()) return true;
-    each->taken_before = kernel_bytes() - before;
+    each->taken_before = kernel_bytes(each->list()) - before;
     return false;
   });
   return stores;
@@ -99,6 +99,7 @@ std::vector<List> loaded_lists() {
 }
 
 Field::Field() {
+  test::require(mkdir(lists_directory, 0755) == 0 || errno == EEXIST, "make directory", lists_directory);
   for (std::size_t i = 0; i < loaded_lists().size(); ++i) present.emplace_back(fmt::format("bench-{}", i));
 }
 

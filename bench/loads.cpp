@@ -14,7 +14,6 @@ namespace {
 
 const std::string newcomer = "198.51.100.7";
 const std::string newcomer6 = "2001:db8::7";
-constexpr int fewest_weighed = 10'000;  ///< of fewer rules the memory is lost in what else goes on
 
 void note(Table& wall, Table& cpu, const std::string& name, const Cost& cost) {
   wall.row(name).values.push_back(cost.wall);
@@ -47,10 +46,10 @@ void check(const Ground& ground, const Place& place, const List& list) {
 void flush(Store& store, CommandTables& tables) { note(tables.flush, tables.flush_cpu, store.name(), store.flush()); }
 
 void load(Store& store, CommandTables& tables) {
-  const double before = store.list().count < fewest_weighed ? 0 : kernel_bytes();
+  const double before = kernel_bytes(store.list());
   note(tables.load, tables.load_cpu, store.name(), store.load());
-  if (store.list().count < fewest_weighed) return;
-  const double taken = kernel_bytes() - before + store.taken_before;
+  if (!is_weighed(store.list())) return;
+  const double taken = kernel_bytes(store.list()) - before + store.taken_before;
   tables.bytes.row(store.name()).values.push_back(taken / store.list().count);
 }
 
@@ -75,7 +74,7 @@ void note_lpm(const Ground& ground, CommandTables& tables) {
     if (!is_timed(each.list)) continue;
     const std::string name = name_of(lpm, each.list);
     note(tables.load, tables.load_cpu, name, {each.milliseconds, each.milliseconds});
-    if (each.list.count >= fewest_weighed) tables.bytes.row(name).values.push_back(each.bytes / each.list.count);
+    if (is_weighed(each.list)) tables.bytes.row(name).values.push_back(each.bytes / each.list.count);
   }
 }
 

@@ -53,7 +53,7 @@ struct Form {
 };
 
 std::string write_list(const std::string& name, const List& list, const Form& form) {
-  std::string path = fmt::format("{}/bench-{}-{}{}{}", EGRESS_BUILD_DIR, name, list.count, list.networks ? "m" : "",
+  std::string path = fmt::format("{}/{}-{}{}{}", lists_directory, name, list.count, list.networks ? "m" : "",
                                  list.family == Family::V6 ? "-6" : "");
   std::ofstream file(path);
   file << form.begin;
@@ -219,13 +219,16 @@ std::unique_ptr<Store> make_peer(const std::string& who, const List& list, const
   return std::make_unique<Nft>(who, list, place);
 }
 
-double kernel_bytes() {
+bool is_weighed(const List& list) { return list.count >= 10'000; }
+
+double kernel_bytes(const List& list) {
+  if (!is_weighed(list)) return 0;
   // What was freed goes after a grace period, and element by element.
   double last = kernel_bytes_now();
-  for (int tries = 0; tries < 20; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  for (int tries = 0; tries < 10; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const double now = kernel_bytes_now();
-    if (std::abs(now - last) < 128 * 1024) return now;
+    if (std::abs(now - last) < 64 * 1024) return now;
     last = now;
   }
   return last;

@@ -69,6 +69,9 @@ constexpr const char* nft_map = "nftables map with timeout";
 constexpr const char* ipset = "iptables + ipset";
 constexpr const char* lpm = "LPM program";
 
+/// Of the files that commands read.
+constexpr const char* lists_directory = EGRESS_BUILD_DIR "/bench-lists";
+
 /// Our command.
 Cost run_egress(const test::PrivateInstance& instance, test::Words words);
 
@@ -77,7 +80,9 @@ Cost run_egress(const test::PrivateInstance& instance, test::Words words);
 /// One of the names above, but ours and LPM, in a network namespace of its own.
 [[nodiscard]] std::unique_ptr<Store> make_peer(const std::string& who, const List& list, const std::string& cgroup);
 
-/// Of the whole machine: slab, vmalloc, per-CPU; when it has come to rest.
-[[nodiscard]] double kernel_bytes();
+/// Whether a list is so long that its memory is not lost in what else goes on.
+[[nodiscard]] bool is_weighed(const List& list);
+/// Of the whole machine: slab, vmalloc, per-CPU; when it has come to rest. Only for a list that is weighed.
+[[nodiscard]] double kernel_bytes(const List& list);
 
 }  // namespace egress::bench

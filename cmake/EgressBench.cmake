@@ -13,7 +13,7 @@ if(bench_sources AND TARGET libegress)
   if(TARGET test_support) # namespaces, cgroups and traffic are made by the same code as in the tests
     target_link_libraries(egress_bench PRIVATE test_support)
   endif()
-  target_link_libraries(egress_bench PRIVATE libegress benchmark::benchmark benchmark::benchmark_main)
+  target_link_libraries(egress_bench PRIVATE libegress)
   foreach(dependency egress bpf_${EGRESS_BPF_NAME} ${bench_bpf_targets})
     if(TARGET ${dependency})
       add_dependencies(egress_bench ${dependency})
