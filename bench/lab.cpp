@@ -2,19 +2,16 @@
 #include "lab.hpp"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
-#include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <fstream>
-#include <random>
-#include <set>
 
 #include "empty.skel.h"
 #include "lpm.skel.h"
+#include "support/command.hpp"
+#include "support/network.hpp"
 
 namespace egress::bench {
 namespace {
@@ -27,29 +24,18 @@ Attached attach(int program, const std::string& cgroup) {
   return attached;
 }
 
-sockaddr_in sink_address() {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(9009);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
-/// Of an IPv4 destination, host byte order.
-std::uint32_t bits_of(const Prefix& prefix) {
-  const auto& bytes = prefix.address.bytes;
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
-}
-
-std::string text_of(std::uint32_t bits, unsigned length) {
-  return fmt::format("{}.{}.{}.{}/{}", bits >> 24, bits >> 16 & 255, bits >> 8 & 255, bits & 255, length);
-}
-
-std::uint32_t random_address(std::mt19937& random) { return 10u << 24 | (static_cast<std::uint32_t>(random()) >> 8); }
-
 struct LpmKey {
-  std::uint32_t plen, addr;
+  std::uint32_t length;
+  std::array<std::uint8_t, 16> address;
 };
+
+void swallow(int family) {
+  const int sink = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (family == AF_INET6) setsockopt(sink, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  const Endpoint here(Address{.family = family == AF_INET ? Family::V4 : Family::V6}, sink_port);
+  test::require(bind(sink, here.raw(), here.length) == 0, "bind");
+}
 
 }  // namespace
 
@@ -59,14 +45,16 @@ Attached attach_empty(const std::string& cgroup) {
   return attach(bpf_program__fd(object->progs.empty), cgroup);
 }
 
-Attached attach_lpm(const std::string& cgroup, const std::vector<RuleSpec>& denied) {
-  struct lpm* object = lpm__open_and_load();
-  test::require(object != nullptr, "load the LPM program");
+Attached attach_lpm(const std::string& cgroup, const std::vector<Prefix>& denied) {
+  struct lpm* object = lpm__open();
+  test::require(object != nullptr, "open the LPM program");
+  bpf_map* map = denied.front().address.family == Family::V4 ? object->maps.denied4 : object->maps.denied6;
+  bpf_map__set_max_entries(map, static_cast<std::uint32_t>(denied.size()) + 1);
+  test::require(lpm__load(object) == 0, "load the LPM program");
   const std::uint64_t value = 1;
-  for (const RuleSpec& rule : denied) {
-    const Prefix& prefix = *rule.destination.prefix;
-    const LpmKey key{prefix.length, htonl(bits_of(prefix))};
-    test::require(bpf_map_update_elem(bpf_map__fd(object->maps.denied), &key, &value, BPF_ANY) == 0, "fill the trie");
+  for (const Prefix& prefix : denied) {
+    const LpmKey key{prefix.length, prefix.address.bytes};
+    test::require(bpf_map_update_elem(bpf_map__fd(map), &key, &value, BPF_ANY) == 0, "fill the trie");
   }
   return attach(bpf_program__fd(object->progs.lpm), cgroup);
 }
@@ -85,70 +73,55 @@ int program_of(const test::PrivateInstance& instance) {
   return bpf_prog_get_fd_by_id(info.prog_id);
 }
 
-void enter_new_network() {
-  test::require(unshare(CLONE_NEWNET) == 0, "make network namespace");
-  const int sink = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq request{};
-  std::snprintf(request.ifr_name, IFNAMSIZ, "lo");
-  request.ifr_flags = IFF_UP;
-  test::require(ioctl(sink, SIOCSIFFLAGS, &request) == 0, "set lo up");
-  const sockaddr_in here = sink_address();
-  test::require(bind(sink, reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0, "bind");
+int make_network() {
+  const int network = test::make_network_namespace();
+  const test::Outcome made = test::run({.words = {"ip", "-batch", "-"},
+                                        .input = "link set lo up\n"
+                                                 "address add 192.0.2.1/32 dev lo\n"
+                                                 "address add 2001:db8::1/128 dev lo nodad\n"
+                                                 "route add local 0.0.0.0/0 dev lo\n"
+                                                 "route add local ::/0 dev lo\n",
+                                        .place = {.netns = network}});
+  test::require(made.status == 0, "configure network", made.err.c_str());
+  test::require(setns(network, CLONE_NEWNET) == 0, "enter network namespace");
+  swallow(AF_INET);
+  swallow(AF_INET6);
+  return network;
 }
 
-int connected_socket(const std::string& cgroup) {
-  enter(cgroup);
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in to = sink_address();
-  test::require(fd >= 0 && connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0, "connect");
+Endpoint::Endpoint(const Address& address, std::uint16_t port) {
+  if (address.family == Family::V4) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+    v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
+    std::copy_n(address.bytes.begin(), 4, reinterpret_cast<std::uint8_t*>(&v4.sin_addr));
+    length = sizeof v4;
+  } else {
+    storage.sin6_family = AF_INET6;
+    storage.sin6_port = htons(port);
+    std::ranges::copy(address.bytes, storage.sin6_addr.s6_addr);
+    length = sizeof storage;
+  }
+}
+
+int socket_in(const Place& place, int family, int type) {
+  enter(place.cgroup);
+  test::require(setns(place.network, CLONE_NEWNET) == 0, "enter network namespace");
+  const int fd = socket(family, type | SOCK_CLOEXEC, 0);
+  test::require(fd >= 0, "make socket");
   return fd;
 }
 
-RuleSpec drop(const std::string& destination, Lifetime lifetime) {
-  RuleSpec spec;
-  spec.destination = parse_destination(destination).value();
-  spec.lifetime = lifetime;
-  return spec;
+int connected_socket(const Place& place, const Address& to) {
+  const Endpoint end(to, sink_port);
+  const int fd = socket_in(place, end.family(), SOCK_DGRAM);
+  test::require(connect(fd, end.raw(), end.length) == 0, "connect");
+  return fd;
 }
 
-std::vector<RuleSpec> exact(int count) {
-  std::mt19937 random(3);
-  std::set<std::uint32_t> addresses;
-  while (static_cast<int>(addresses.size()) < count) addresses.insert(random_address(random) & ~1u);
-  std::vector<RuleSpec> rules;
-  for (const std::uint32_t address : addresses) rules.push_back(drop(text_of(address, 32)));
-  return rules;
-}
-
-std::vector<RuleSpec> mixed(int count) {
-  std::mt19937 random(7);
-  std::set<std::string> seen;
-  std::vector<RuleSpec> rules;
-  for (unsigned i = 0; static_cast<int>(rules.size()) < count; ++i) {
-    RuleSpec rule = drop(text_of(random_address(random), 16 + i % 17));
-    if (seen.insert(format(rule.destination)).second) rules.push_back(std::move(rule));
-  }
-  return rules;
-}
-
-std::vector<std::uint32_t> strangers(int count, const std::vector<RuleSpec>& networks) {
-  std::set<std::pair<std::uint32_t, unsigned>> known;
-  for (const RuleSpec& rule : networks) {
-    known.emplace(bits_of(*rule.destination.prefix), rule.destination.prefix->length);
-  }
-  const auto met = [&](std::uint32_t address) {
-    for (unsigned length = 16; length <= 32; ++length) {
-      if (known.contains({address & ~0u << (32 - length), length})) return true;
-    }
-    return false;
-  };
-  std::mt19937 random(11);
-  std::vector<std::uint32_t> found;
-  while (static_cast<int>(found.size()) < count) {
-    const std::uint32_t address = random_address(random) | 1;
-    if (!met(address)) found.push_back(address);
-  }
-  return found;
+bool is_dropped(const Place& place, const Address& to) {
+  const Endpoint end(to, sink_port);
+  const Fd fd(socket_in(place, end.family(), SOCK_DGRAM));
+  return sendto(fd.get(), "", 1, 0, end.raw(), end.length) < 0 && errno == EPERM;
 }
 
 }  // namespace egress::bench

@@ -3,7 +3,6 @@
 
 #include <netinet/in.h>
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,7 +20,8 @@ struct Attached {
 
 /// A program beside ours, from build/NAME.skel.h; stays loaded until the process ends.
 [[nodiscard]] Attached attach_empty(const std::string& cgroup);
-[[nodiscard]] Attached attach_lpm(const std::string& cgroup, const std::vector<RuleSpec>& denied);
+/// All of `denied` are of one family.
+[[nodiscard]] Attached attach_lpm(const std::string& cgroup, const std::vector<Prefix>& denied);
 
 /// Moves this process.
 void enter(const std::string& cgroup);
@@ -29,18 +29,33 @@ void enter(const std::string& cgroup);
 /// The program attached at the root of the instance.
 [[nodiscard]] int program_of(const test::PrivateInstance& instance);
 
-/// A fresh network namespace of this thread, loopback up, a socket that swallows what comes to port 9009.
-void enter_new_network();
+/// A fresh network namespace where every address of both families is local, with a socket for each that swallows what
+/// comes to `sink_port`. A file that lives as long as this process.
+[[nodiscard]] int make_network();
+constexpr std::uint16_t sink_port = 9009;
 
-/// UDP, connected to 127.0.0.1:9009, made in `cgroup` in the present network namespace; a socket keeps both.
-[[nodiscard]] int connected_socket(const std::string& cgroup);
+/// Where a socket is made: it keeps both.
+struct Place {
+  std::string cgroup;
+  int network = -1;
+};
 
-[[nodiscard]] RuleSpec drop(const std::string& destination, Lifetime lifetime = std::nullopt);
-/// Random addresses of 10.0.0.0/8, all even, none twice.
-[[nodiscard]] std::vector<RuleSpec> exact(int count);
-/// Random networks of /16 to /32 in 10.0.0.0/8, none twice.
-[[nodiscard]] std::vector<RuleSpec> mixed(int count);
-/// Random odd addresses of 10.0.0.0/8 in none of the networks, host byte order: they match neither exact() nor these.
-[[nodiscard]] std::vector<std::uint32_t> strangers(int count, const std::vector<RuleSpec>& networks);
+/// A socket address, of either family.
+struct Endpoint {
+  sockaddr_in6 storage{};
+  socklen_t length = 0;
+
+  Endpoint(const Address& address, std::uint16_t port);
+  [[nodiscard]] int family() const { return raw()->sa_family; }
+  [[nodiscard]] const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+/// Kept open until the process ends.
+[[nodiscard]] int socket_in(const Place& place, int family, int type);
+/// UDP, to `sink_port` of that address.
+[[nodiscard]] int connected_socket(const Place& place, const Address& to);
+
+/// Whether a datagram from there is refused with EPERM.
+[[nodiscard]] bool is_dropped(const Place& place, const Address& to);
 
 }  // namespace egress::bench
