@@ -46,9 +46,12 @@ struct Ground {
     std::string who;
     List list;
     Place place;
+    int program = -1;  ///< if it is one
     [[nodiscard]] std::string name() const { return name_of(who, list); }
   };
   [[nodiscard]] std::vector<Judge> judges(Family family) const;
+  /// Those of IPv4 with the shortest list, the longest, and networks.
+  [[nodiscard]] std::vector<Judge> few_judges() const;
   [[nodiscard]] std::string cgroup_of(const List& list) const;
   [[nodiscard]] Place here(const std::string& cgroup) const { return {cgroup, network}; }
 
@@ -78,6 +81,8 @@ constexpr const char* deadline_match = "egress, match with a deadline";
 /// Sends a second of UDP sockets, all to one destination or each to the next of many.
 [[nodiscard]] Table contest_sends(const Ground& ground, Family family);
 [[nodiscard]] Table contest_sends_to_many(const Ground& ground, Family family);
+/// To one by a socket that is not connected, as those to many are: what the hooks of such calls take.
+[[nodiscard]] Table contest_unconnected_sends(const Ground& ground);
 /// The same, each send refused.
 [[nodiscard]] Table contest_drops(const Ground& ground);
 

@@ -81,6 +81,11 @@ std::pair<double, double> range_of(const std::vector<Panel>& panels) {
           std::pow(10, std::ceil(std::log10(std::max(high, 10.0))))};
 }
 
+std::string short_of(double number) {
+  if (number >= 1e6) return fmt::format("{:g}M", number / 1e6);
+  return number >= 1e3 ? fmt::format("{:g}k", number / 1e3) : fmt::format("{:g}", number);
+}
+
 std::string text(double x, double y, const char* anchor, const std::string& words) {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor, words);
 }
@@ -120,7 +125,7 @@ std::string draw_axes(const Panel& panel, const Axis& x, const Axis& y) {
   }
   for (const double tick : powers_of_ten(x.from, x.to)) {
     out += line(x(tick), y.start, x(tick), y.start + 4, "#444444", 1);
-    out += text(x(tick), y.start + 18, "middle", grouped(static_cast<int>(tick)));
+    out += text(x(tick), y.start + 18, "middle", short_of(tick));
   }
   out += text((x.start + x.end) / 2, y.start + 36, "middle", "rules of one address each");
   return out + line(x.start, y.start, x.end, y.start, "#444444", 1) +
@@ -131,7 +136,7 @@ std::string draw_axes(const Panel& panel, const Axis& x, const Axis& y) {
 std::string draw_legend(const Panel& panel, double from) {
   std::string out;
   for (std::size_t i = 0; i < panel.curves.size(); ++i) {
-    const double x = from + static_cast<double>(i % 2) * 190;
+    const double x = from + static_cast<double>(i % 2) * 208;
     const double y = height - bottom + 58 + static_cast<double>(i / 2) * 18;
     fmt::format_to(std::back_inserter(out), "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n", x,
                    y, x + 26, y, stroke_of(panel.curves[i]));
@@ -144,7 +149,7 @@ std::string draw(const Panel& panel, double offset, std::pair<double, double> ra
   const auto [low, high] = range;
   const Axis x{1, static_cast<double>(sizes().most()), offset + left, offset + panel_width - right, true};
   const Axis y{low, high, height - bottom, top, panel.logarithmic};
-  std::string out = draw_axes(panel, x, y) + draw_legend(panel, offset + left - 30);
+  std::string out = draw_axes(panel, x, y) + draw_legend(panel, offset + left - 50);
   for (const Curve& curve : panel.curves) out += draw(curve, x, y);
   return out;
 }
@@ -165,7 +170,7 @@ std::string draw(const std::vector<Panel>& panels) {
 }
 
 Curve packets_of(const Table& table, const char* who, const char* colour) {
-  Curve curve{who, colour};
+  Curve curve{who == std::string(alone) ? ours : who, colour};
   for (const int count : sizes().exact) {
     const auto spread = table.difference(name_of(who, {.count = count}), empty_program);
     if (spread) curve.points.emplace_back(count, *spread);
@@ -174,7 +179,7 @@ Curve packets_of(const Table& table, const char* who, const char* colour) {
 }
 
 Curve sends_of(const Table& table, const char* who, const char* colour) {
-  Curve curve{who, colour};
+  Curve curve{who == std::string(alone) ? ours : who, colour};
   for (const int count : sizes().exact) {
     const auto spread = table.ratio(name_of(who, {.count = count}), no_filter);
     if (spread) curve.points.emplace_back(count, *spread);
@@ -191,18 +196,26 @@ Curve level_of(const Table& table, const char* who) {
   return curve;
 }
 
+/// The cgroup's rules are counted, not those of the other cgroups in the instance.
+Curve among_others(Curve curve) {
+  curve.name = "egress, beside longer lists";
+  curve.dashed = true;
+  return curve;
+}
+
 Panel packet_panel(const Table& table, std::string title) {
   return {std::move(title),
           "ns a packet over an empty program",
-          {packets_of(table, ours, blue), packets_of(table, lpm, orange)},
+          {packets_of(table, alone, blue), packets_of(table, lpm, orange), among_others(packets_of(table, ours, blue))},
           true};
 }
 
 Panel send_panel(const Table& table, std::string title) {
   return {std::move(title),
           "sends a second of CPU time, no filter = 1",
-          {sends_of(table, ours, blue), level_of(table, empty_program), sends_of(table, lpm, orange),
-           sends_of(table, nft_set, green), sends_of(table, ipset, red), sends_of(table, nft_map, purple)}};
+          {sends_of(table, alone, blue), level_of(table, empty_program), among_others(sends_of(table, ours, blue)),
+           sends_of(table, lpm, orange), sends_of(table, nft_set, green), sends_of(table, ipset, red),
+           sends_of(table, nft_map, purple)}};
 }
 
 }  // namespace

@@ -48,22 +48,22 @@ void say(const char* what) {
 bench::Results measure_all(bench::Ground& ground) {
   using namespace bench;
   Results results;
-  say("packets");
-  // Packets before commands: the curves of the first are not to depend on what the second leave in the caches.
-  results.hot = contest_hot(ground, Family::V4);
-  results.hot6 = contest_hot(ground, Family::V6);
-  results.cold = contest_cold(ground, Family::V4);
-  results.cold6 = contest_cold(ground, Family::V6);
   say("loading lists");
   contest_loads(ground, results.commands);
   say("changing single rules");
   contest_single_rules(ground, results.commands);
   results.other_commands = contest_commands(ground);
+  say("packets");
+  results.hot = contest_hot(ground, Family::V4);
+  results.hot6 = contest_hot(ground, Family::V6);
+  results.cold = contest_cold(ground, Family::V4);
+  results.cold6 = contest_cold(ground, Family::V6);
   say("sockets");
   results.sends = contest_sends(ground, Family::V4);
   results.sends_to_many = contest_sends_to_many(ground, Family::V4);
   results.sends6 = contest_sends(ground, Family::V6);
   results.sends_to_many6 = contest_sends_to_many(ground, Family::V6);
+  results.unconnected = contest_unconnected_sends(ground);
   results.drops = contest_drops(ground);
   results.round_trips = contest_round_trips(ground);
   results.throughput = contest_throughput(ground);
@@ -89,9 +89,13 @@ Named packet_tables(const bench::Results& results) {
 
 /// With a baseline that is measured twice.
 Named socket_tables(const bench::Results& results) {
-  return {{"sends", &results.sends},          {"sends_to_many", &results.sends_to_many},
-          {"sends6", &results.sends6},        {"sends_to_many6", &results.sends_to_many6},
-          {"drops", &results.drops},          {"round_trips", &results.round_trips},
+  return {{"sends", &results.sends},
+          {"sends_to_many", &results.sends_to_many},
+          {"sends6", &results.sends6},
+          {"sends_to_many6", &results.sends_to_many6},
+          {"unconnected_sends", &results.unconnected},
+          {"drops", &results.drops},
+          {"round_trips", &results.round_trips},
           {"throughput", &results.throughput}};
 }
 

@@ -50,7 +50,8 @@ void add_packets(std::vector<Figure>& all, const Results& results) {
   const auto cold = [&](const List& list, double limit) {
     Figure figure = packet_figure(results.cold, "cold, ns over the empty program: " + name_of(ours, list),
                                   name_of(ours, list), limit);
-    figure.beside = beside("with 1 rule", results.cold.difference(name_of(ours, one), empty_program), 1) + "  " +
+    figure.beside = beside(alone, results.cold.difference(name_of(alone, list), empty_program), 1) + "  " +
+                    beside("with 1 rule", results.cold.difference(name_of(ours, one), empty_program), 1) + "  " +
                     beside(lpm, results.cold.difference(name_of(lpm, list), empty_program), 1);
     all.push_back(std::move(figure));
   };
@@ -81,10 +82,13 @@ void add_sends(std::vector<Figure>& all, const Results& results) {
                    .bound = at_least,
                    .limit = limit,
                    .digits = 3,
-                   .beside = beside(lpm, ratio(lpm), 3) + "  " + beside(nft_set, ratio(nft_set), 3)});
+                   .beside = beside(alone, ratio(alone), 3) + "  " + beside(lpm, ratio(lpm), 3) + "  " +
+                             beside(nft_set, ratio(nft_set), 3)});
   };
   sends(results.sends, 0.99);
   sends(results.sends_to_many, 0.975);
+  all.back().beside +=
+      "  " + beside("to one, not connected", results.unconnected.ratio(name_of(ours, most()), empty_program), 3);
   all.push_back(ahead(results.sends, Family::V4));
   all.push_back(ahead(results.sends_to_many, Family::V4));
   all.push_back(ahead(results.sends6, Family::V6));

@@ -13,7 +13,7 @@ namespace egress::bench {
 /// Everything that a run measures.
 struct Results {
   Table hot, hot6, cold, cold6;
-  Table sends, sends_to_many, sends6, sends_to_many6, drops, round_trips, throughput;
+  Table sends, sends_to_many, sends6, sends_to_many6, unconnected, drops, round_trips, throughput;
   CommandTables commands;
   Table other_commands;
 };

@@ -117,14 +117,27 @@ std::string Ground::cgroup_of(const List& list) const { return field.instance.ro
 
 std::vector<Ground::Judge> Ground::judges(Family family) const {
   std::vector<Judge> all;
-  for (const List& each : judged_lists(family)) all.push_back({ours, each, here(cgroup_of(each))});
+  for (const List& each : judged_lists(family)) all.push_back({ours, each, here(cgroup_of(each)), program});
+  for (const auto& each : stores) {
+    if (each->who() != ours || each->list().family != family) continue;
+    all.push_back({alone, each->list(), each->place(), each->program()});
+  }
   for (const Lpm& each : lpms) {
-    if (each.list.family == family) all.push_back({lpm, each.list, each.place});
+    if (each.list.family == family) all.push_back({lpm, each.list, each.place, each.program});
   }
   for (const auto& each : stores) {
     if (each->who() != ours && each->list().family == family) all.push_back({each->who(), each->list(), each->place()});
   }
   return all;
+}
+
+std::vector<Ground::Judge> Ground::few_judges() const {
+  std::vector<Judge> few = judges(Family::V4);
+  std::erase_if(few, [](const Judge& each) {
+    const bool extreme = each.list.count == 1 || each.list.count == sizes().most();
+    return each.who == alone || !(extreme || each.list.networks);
+  });
+  return few;
 }
 
 }  // namespace egress::bench

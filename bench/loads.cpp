@@ -25,7 +25,7 @@ void prepare(const Ground& ground, CommandTables& tables) {
   for (const List& list : loaded_lists()) {
     const std::string base = name_of(ours, list);
     for (const Ground::Judge& each : ground.judges(list.family)) {
-      if (each.list != list) continue;
+      if (each.list != list || each.who == alone) continue;
       for (Table* table : {&tables.load, &tables.load_cpu, &tables.flush, &tables.flush_cpu, &tables.add,
                            &tables.add_cpu, &tables.remove, &tables.remove_cpu, &tables.bytes, &tables.own_bytes}) {
         table->row(each.name()).base = base;

@@ -77,10 +77,7 @@ std::vector<Contender> programs(const Ground& ground, Family family, const Measu
       {free_cgroup, measured(ground.field.instance.root().directory() + "/free", ground.program)},
   };
   for (const Ground::Judge& each : ground.judges(family)) {
-    if (each.who == ours) all.push_back({each.name(), measured(each.place.cgroup, ground.program)});
-  }
-  for (const Ground::Lpm& each : ground.lpms) {
-    if (each.list.family == family) all.push_back({name_of(lpm, each.list), measured(none, each.program)});
+    if (each.program >= 0) all.push_back({each.name(), measured(each.place.cgroup, each.program)});
   }
   return all;
 }

@@ -43,7 +43,8 @@ std::function<double()> send_to_many(const Place& place, const Endpoints& to) {
 }
 
 template <typename Measured>
-std::vector<Contender> senders(const Ground& ground, Family family, const Measured& measured) {
+std::vector<Contender> senders(const Ground& ground, const std::vector<Ground::Judge>& judges,
+                               const Measured& measured) {
   const std::string none = ground.field.none.directory();
   std::vector<Contender> all{
       {no_filter, measured(ground.here(none))},
@@ -52,7 +53,7 @@ std::vector<Contender> senders(const Ground& ground, Family family, const Measur
       {empty_program, measured(ground.here(ground.field.empty.directory()))},
       {free_cgroup, measured(ground.here(ground.field.instance.root().directory() + "/free"))},
   };
-  for (const Ground::Judge& each : ground.judges(family)) all.push_back({each.name(), measured(each.place)});
+  for (const Ground::Judge& each : judges) all.push_back({each.name(), measured(each.place)});
   enter(none);
   return all;
 }
@@ -69,7 +70,7 @@ Table hold_sends(const std::string& title, Family family, std::vector<Contender>
 
 Table contest_sends(const Ground& ground, Family family) {
   const auto measured = [&](const Place& place) { return send_to_one(place, strangers(family).front(), true); };
-  return hold_sends("UDP sends to one destination", family, senders(ground, family, measured));
+  return hold_sends("UDP sends to one destination", family, senders(ground, ground.judges(family), measured));
 }
 
 Table contest_sends_to_many(const Ground& ground, Family family) {
@@ -77,7 +78,15 @@ Table contest_sends_to_many(const Ground& ground, Family family) {
   for (const Address& each : strangers(family)) ends->emplace_back(each, sink_port);
   const auto measured = [&](const Place& place) { return send_to_many(place, ends); };
   return hold_sends(fmt::format("UDP sends to {} destinations", grouped(sizes().strange)), family,
-                    senders(ground, family, measured));
+                    senders(ground, ground.judges(family), measured));
+}
+
+Table contest_unconnected_sends(const Ground& ground) {
+  auto end = std::make_shared<std::vector<Endpoint>>();
+  end->emplace_back(strangers(Family::V4).front(), sink_port);
+  const auto measured = [&](const Place& place) { return send_to_many(place, end); };
+  return hold_sends("UDP sends to one destination, not connected", Family::V4,
+                    senders(ground, ground.few_judges(), measured));
 }
 
 Table contest_drops(const Ground& ground) {
@@ -86,7 +95,7 @@ Table contest_drops(const Ground& ground) {
   std::vector<Contender> all{{no_filter, send_to_one(none, denied, true)},
                              {std::string(no_filter) + " again " + null_control, send_to_one(none, denied, true)}};
   for (const Ground::Judge& each : ground.judges(Family::V4)) {
-    if (!each.list.networks) all.push_back({each.name(), send_to_one(each.place, denied, false)});
+    if (!each.list.networks && each.who != alone) all.push_back({each.name(), send_to_one(each.place, denied, false)});
   }
   enter(none.cgroup);
   return hold_sends("UDP sends that are dropped (no filter: that pass)", Family::V4, std::move(all));

@@ -11,7 +11,7 @@ struct Sizes {
   bool quick = false;
   std::vector<int> exact{1, 100, 10'000, 100'000, 1'000'000};
   std::vector<int> mixed{1'000, 100'000};
-  int packet_rounds = 61, cold_rounds = 501, send_rounds = 41, stream_rounds = 31, command_rounds = 15;
+  int packet_rounds = 61, cold_rounds = 501, send_rounds = 35, stream_rounds = 31, command_rounds = 15;
   int strange = 65'536;            ///< destinations that match nothing
   unsigned max_rules = 3'000'000;  ///< of the instance with all of them, IPv6 included
 

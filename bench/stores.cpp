@@ -80,7 +80,9 @@ class Egress : public Store {
 
   bool set_up() override {
     test::require(mkdir(place().cgroup.c_str(), 0755) == 0, "make cgroup", place().cgroup.c_str());
-    (void)command({"load", "--max-rules", std::to_string(list().count + 16)});
+    const int room = std::max(static_cast<int>(default_max_rules), list().count + 16);
+    (void)command({"load", "--max-rules", std::to_string(room)});
+    program_ = program_of(instance_);
     file_ = write_list("egress", list(), {});
     return true;
   }
@@ -88,6 +90,7 @@ class Egress : public Store {
   Cost flush() override { return command({"rm", "--all"}); }
   Cost add(const std::string& to) override { return command({"drop", "cgroup", "/one", "to", to, "forever"}); }
   Cost remove(const std::string&) override { return command({"rm", "cgroup", "/one"}); }
+  [[nodiscard]] int program() const override { return program_; }
   std::uint64_t memory() override {
     return run_command(invocation_of(instance_, {"status", "-o", "json"}))
         .outcome.json()
@@ -98,6 +101,7 @@ class Egress : public Store {
   [[nodiscard]] Cost command(Words words) const { return run_egress(instance_, std::move(words)); }
 
   const test::PrivateInstance& instance_;
+  int program_ = -1;
   std::string file_;
 };
 

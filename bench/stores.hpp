@@ -52,6 +52,8 @@ class Store {
   [[nodiscard]] virtual Cost remove(const std::string& destination) = 0;
   /// Bytes of kernel memory by its own account; 0: it has none.
   [[nodiscard]] virtual std::uint64_t memory() { return 0; }
+  /// That of a BPF filter; -1: it is none.
+  [[nodiscard]] virtual int program() const { return -1; }
   /// Bytes of the machine's kernel memory that set_up() took.
   double taken_before = 0;
 
@@ -64,6 +66,7 @@ class Store {
 using Stores = std::vector<std::unique_ptr<Store>>;
 
 constexpr const char* ours = "egress";
+constexpr const char* alone = "egress alone";  ///< in an instance that has no other list
 constexpr const char* nft_set = "nftables set";
 constexpr const char* nft_map = "nftables map with timeout";
 constexpr const char* ipset = "iptables + ipset";

@@ -74,8 +74,6 @@ std::function<double()> pour(const Stream& stream) {
   };
 }
 
-bool is_streamed(const List& list) { return list.count == 1 || list.count == sizes().most() || list.networks; }
-
 template <typename Measured>
 Table hold_streams(const Ground& ground, const std::string& title, const Measured& measured) {
   const std::string none = ground.field.none.directory();
@@ -87,8 +85,8 @@ Table hold_streams(const Ground& ground, const std::string& title, const Measure
                   .contenders = {{no_filter, in(ground.here(none))},
                                  {std::string(no_filter) + " again " + null_control, in(ground.here(none))},
                                  {empty_program, in(ground.here(ground.field.empty.directory()))}}};
-  for (const Ground::Judge& each : ground.judges(Family::V4)) {
-    if (is_streamed(each.list)) contest.contenders.push_back({each.name(), in(each.place)});
+  for (const Ground::Judge& each : ground.few_judges()) {
+    contest.contenders.push_back({each.name(), in(each.place)});
   }
   enter(none);
   return hold(contest);
