@@ -50,13 +50,12 @@ std::string lab_name() {
 }
 
 /// Sends one datagram through each CPU this process may use.
-int send_markers(const Endpoint& to) {
+unsigned send_markers(int fd, const Endpoint& to) {
   const SocketAddress address = socket_address(to);
-  const int fd = socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
   cpu_set_t all;
   CPU_ZERO(&all);
   sched_getaffinity(0, sizeof(all), &all);
-  int sent = 0;
+  unsigned sent = 0;
   for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &all)) continue;
     cpu_set_t one;
@@ -67,7 +66,6 @@ int send_markers(const Endpoint& to) {
     ++sent;
   }
   sched_setaffinity(0, sizeof(all), &all);
-  close(fd);
   return sent;
 }
 
@@ -95,6 +93,7 @@ Lab::Lab() {
   require(mkdir(cgroup_root_.c_str(), 0755) == 0, "make cgroup", cgroup_root_.c_str());
   network_ = std::make_unique<Network>();
   peer_ = std::make_unique<Peer>(Peer::start(network_->peer(), Network::peer_device));
+  marker_ = Fd(datagram_socket_in(network_->client()));
   peer_->take_datagrams(marker_port);
   peer_->take_datagrams(probe_port);
   ChildPlace outside;
@@ -175,12 +174,7 @@ Actor Lab::actor(std::string_view cgroup, uid_t uid) const {
 void Lab::settle() const {
   const Endpoint to{"192.0.2.2", marker_port};
   const std::uint64_t before = peer_->datagrams(to).packets;
-  ChildPlace outside;
-  outside.netns = network_->client();
-  ChildProcess sender = ChildProcess::start(outside, {}, [&to] { return send_markers(to); });
-  const std::optional<int> sent = sender.wait(std::chrono::seconds(5));
-  require(sent && WIFEXITED(*sent), "send markers");
-  const auto markers = static_cast<std::uint64_t>(WEXITSTATUS(*sent));
+  const unsigned markers = send_markers(marker_.get(), to);
   require(peer_->wait_for({to.address, to.port, IPPROTO_UDP, {}}, before + markers, std::chrono::seconds(5)),
           "see markers arrive");
 }

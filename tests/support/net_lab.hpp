@@ -12,6 +12,7 @@
 #include "support/command.hpp"
 #include "support/network.hpp"
 #include "support/peer.hpp"
+#include "sys/fd.hpp"
 
 namespace egress::test {
 
@@ -70,6 +71,7 @@ class Lab {
   pid_t janitor_ = -1;
   std::unique_ptr<Network> network_;
   std::unique_ptr<Peer> peer_;
+  Fd marker_;                       ///< a socket at the client's end: it is sent by often
   std::unique_ptr<Actor> witness_;  ///< outside of the enforced subtree
 };
 

@@ -129,6 +129,16 @@ void stop_segmenting(int netns, int home) {
 
 }  // namespace
 
+int datagram_socket_in(int netns) {
+  const int home = open_own_netns();
+  require(setns(netns, CLONE_NEWNET) == 0, "enter network namespace");
+  const int made = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  require(setns(home, CLONE_NEWNET) == 0, "return to network namespace");
+  close(home);
+  require(made >= 0, "make a socket");
+  return made;
+}
+
 int make_network_namespace() {
   const int home = open_own_netns();
   require(unshare(CLONE_NEWNET) == 0, "make network namespace");

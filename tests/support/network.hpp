@@ -8,6 +8,9 @@ namespace egress::test {
 /// A file of a new network namespace; the caller stays where it is.
 [[nodiscard]] int make_network_namespace();
 
+/// A datagram socket of that namespace, close on exec.
+[[nodiscard]] int datagram_socket_in(int netns);
+
 /// Two network namespaces joined by a wire, known to this process alone: they are gone with its last file
 /// and child. Addresses: client 192.0.2.1/24 and 2001:db8::1/64, peer .2 and ::2; the peer owns everything
 /// in `peer_addresses` too, and the client routes everything to it. Neighbours are fixed, so the first packet
