@@ -106,9 +106,10 @@ __noinline int judge_skb(struct __sk_buff *skb, __u64 id)
 		return SKB_PASS; /* an array index within bounds: cannot be */
 	if (!recall(&subject, when)) {
 		walk_packet(skb, subject.id, when);
-		note_the_rest(subject.id, when);
 		return TRY_AGAIN;
 	}
+	if (subject.count && !subject.door && !is_noted(subject.entry, subject.id, when))
+		note_the_rest(subject.id, when);
 	if (!subject.count && !subject.door)
 		return SKB_PASS;
 
@@ -283,8 +284,23 @@ __noinline int judge_call(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23,
 	return CALL_EPERM;
 }
 
+/* Nearly every call: of a cgroup that no rule names, or to where no rule points. */
+static __always_inline bool is_common_call(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23, __u32 flags)
+{
+	struct egress_control *control = the_control();
+	__u64 id = cgroup_of_call(ctx), when;
+	struct cache_entry *entry = cache_slot(id);
+
+	if (!id || !control || !entry)
+		return false;
+	when = when_of(*(volatile __u32 *)&control->epoch);
+	return has_no_rules(entry, id, when) || meets_none(entry, id, when, addr01, addr23, flags & FLOW_V6);
+}
+
 static __always_inline int judge_address(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23, __u32 flags)
 {
+	if (is_common_call(ctx, addr01, addr23, flags))
+		return CALL_GO_ON;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		int verdict = judge_call(ctx, addr01, addr23, flags);
 

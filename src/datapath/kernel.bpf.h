@@ -93,6 +93,10 @@ struct sk_buff {
 	struct sock *sk;
 } KERNEL_TYPE;
 
+struct bpf_sock_addr_kern {
+	struct sock *sk;
+} KERNEL_TYPE;
+
 struct ns_common {
 	unsigned int inum;
 } KERNEL_TYPE;

@@ -331,22 +331,28 @@ static __always_inline __u64 probes_of(volatile struct cache_entry *entry, __u64
 	return entry->lengths[v6].sum == sum_of_words(id, when, SUM_PROBES + v6, probes, 0) ? probes : PROBE_ALL;
 }
 
+/* Whether an address meets no rule. False says nothing. */
+static __always_inline bool meets_none(volatile struct cache_entry *entry, __u64 id, __u64 when, __u64 addr01,
+				       __u64 addr23, bool v6)
+{
+	__u64 probes = probes_of(entry, id, when, v6);
+
+	if (probes == PROBE_ALL)
+		return false;
+	return v6 ? none_holds_v6(probes, id, when, addr01, addr23) : none_holds_v4(probes, id, when, addr01);
+}
+
 /* Whether the packet is one of the common kind and meets no rule. False says nothing. */
 static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct cache_entry *entry, __u64 id, __u64 when)
 {
 	__u8 *data = (void *)(long)skb->data;
-	__u64 probes;
 
-	if (is_plain_v4(skb)) {
-		probes = probes_of(entry, id, when, 0);
-		return probes != PROBE_ALL && none_holds_v4(probes, id, when, *(__be32 *)(data + 16));
-	}
+	if (is_plain_v4(skb))
+		return meets_none(entry, id, when, *(__be32 *)(data + 16), 0, false);
 	if (!is_plain_v6(skb))
 		return false;
-	probes = probes_of(entry, id, when, 1);
-	return probes != PROBE_ALL && none_holds_v6(probes, id, when,
-						    (__u64)*(__be32 *)(data + 28) << 32 | *(__be32 *)(data + 24),
-						    (__u64)*(__be32 *)(data + 36) << 32 | *(__be32 *)(data + 32));
+	return meets_none(entry, id, when, (__u64)*(__be32 *)(data + 28) << 32 | *(__be32 *)(data + 24),
+			  (__u64)*(__be32 *)(data + 36) << 32 | *(__be32 *)(data + 32), true);
 }
 #endif
 

@@ -110,6 +110,12 @@ __noinline int note_sole_set(__u64 leaf, __u64 when)
 	return 0;
 }
 
+/* Whether note_the_rest() was called since the walk: a call and a strict layer walk too. */
+static __always_inline bool is_noted(volatile struct cache_entry *entry, __u64 id, __u64 when)
+{
+	return entry->sole.sum == sum_of_words(id, when, SUM_SOLE, entry->sole.set, entry->sole.since);
+}
+
 /* What is remembered beside the names of an entry, if it has names and no rules of other tools. */
 __noinline int note_the_rest(__u64 leaf, __u64 when)
 {

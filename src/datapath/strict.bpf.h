@@ -88,7 +88,6 @@ __noinline int judge_frame(PACKET *packet, __u64 origin, __u64 id, __u32 frame)
 	when = when_of(*(volatile __u32 *)&control->epoch);
 	if (!recall(&subject, when)) {
 		walk_origin(origin, id, when);
-		note_the_rest(id, when); /* the entry is the packet hook's too */
 		return TRY_AGAIN;
 	}
 	if (!subject.count && !subject.door)

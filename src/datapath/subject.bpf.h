@@ -108,6 +108,19 @@ static __always_inline __u64 cgroup_of_packet(struct __sk_buff *skb)
 	return sk->sk_cgrp_data.cgroup->kn->id;
 }
 
+/* Cgroup id of the socket of a call; 0 = not known without a call of a helper. */
+static __always_inline __u64 cgroup_of_call(struct bpf_sock_addr *call)
+{
+	struct bpf_sock_addr_kern *kernel;
+	struct sock *sk;
+
+	if (!has_kernel_context)
+		return 0;
+	kernel = bpf_cast_to_kern_ctx(call);
+	sk = kernel->sk;
+	return sk ? sk->sk_cgrp_data.cgroup->kn->id : 0;
+}
+
 /* Cgroup id of the ancestor of a packet `depth` levels below the enforced root; 0 = not that deep. */
 static __always_inline __u64 packet_ancestor(struct __sk_buff *skb, __u32 depth)
 {

@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -38,10 +39,23 @@ bool has_kernel_context() {
 }
 
 void take_out_missing_calls() {
-  static const int registered = [] {
+  struct Section {
+    const char* name;
+    bpf_prog_type type;
+    bpf_attach_type attach;
+  };
+  static constexpr std::array sections{
+      Section{"cgroup_skb/egress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS},
+      Section{"cgroup/connect4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT},
+      Section{"cgroup/connect6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_CONNECT},
+      Section{"cgroup/sendmsg4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_SENDMSG},
+      Section{"cgroup/sendmsg6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG},
+  };
+  static const bool registered = [] {
     LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = take_out);
-    return libbpf_register_prog_handler("cgroup_skb/egress", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS,
-                                        &options);
+    return std::ranges::all_of(sections, [&](const Section& section) {
+      return libbpf_register_prog_handler(section.name, section.type, section.attach, &options) >= 0;
+    });
   }();
   static_cast<void>(registered);
 }

@@ -276,6 +276,7 @@ TEST_F(ObjectBtf, BringsOnlyThoseKernelTypesThatItReads) {
       {"sock_cgroup_data", {"cgroup"}},
       {"sock_common", {"skc_flags", "skc_state"}},
       {"sk_buff", {"sk"}},
+      {"bpf_sock_addr_kern", {"sk"}},
       {"sock", {"__sk_common", "sk_cgrp_data"}},
       {"css_set", {"dfl_cgrp"}},
       {"task_struct", {"cgroups"}},
