@@ -35,6 +35,8 @@ Outcome fed(int netns, const Words& words, const std::string& input) {
 
 void expect_done(const Outcome& outcome) { require(outcome.status == 0, "configure:", outcome.text().c_str()); }
 
+Words batch_of(const std::string& tool) { return tool == "ip" ? Words{"ip", "-batch", "-"} : Words{tool, "-f", "-"}; }
+
 Actor at(int netns) {
   ChildPlace place;
   place.netns = netns;
@@ -124,7 +126,11 @@ std::string Stage::beyond_tunnel(const std::string& remote) {
 }
 
 Outcome Stage::configure(const std::string& tool, const std::string& input) const {
-  return fed(lab_.network().client(), tool == "ip" ? Words{"ip", "-batch", "-"} : Words{tool, "-f", "-"}, input);
+  return fed(lab_.network().client(), batch_of(tool), input);
+}
+
+Outcome Stage::configure_peer(const std::string& tool, const std::string& input) const {
+  return fed(lab_.network().peer(), batch_of(tool), input);
 }
 
 }  // namespace egress::test

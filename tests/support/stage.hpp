@@ -41,6 +41,8 @@ class Stage {
 
   /// Runs `ip` or `nft` with this input in the client's network namespace.
   [[nodiscard]] Outcome configure(const std::string& tool, const std::string& input) const;
+  /// The same in the peer's.
+  [[nodiscard]] Outcome configure_peer(const std::string& tool, const std::string& input) const;
 
  private:
   void make_inner_network();

@@ -166,6 +166,24 @@ int send_and_translate(const Attempt& attempt) {
   return send_translated(attempt, attempt.to.address, address_behind_nat);
 }
 
+/// The same outside of the container, where nothing of it is seen any more.
+int send_past_nat(const Attempt& attempt, const std::string& called, const std::string& instead) {
+  const Outcome set = attempt.stage.configure_peer(
+      "nft", "table ip t { chain prerouting { type nat hook prerouting priority -100;\nip daddr " + called +
+                 " dnat to " + instead + "\n}\n}\n");
+  if (set.status != 0) return ENOSYS;
+  const int error = attempt.actor.try_udp({called, attempt.to.port});
+  (void)attempt.stage.configure_peer("nft", "delete table ip t\n");
+  return error;
+}
+
+int send_to_translated_outside(const Attempt& attempt) {
+  return send_past_nat(attempt, attempt.to.address, address_behind_nat);
+}
+int send_and_translate_outside(const Attempt& attempt) {
+  return send_past_nat(attempt, address_behind_nat, attempt.to.address);
+}
+
 int send_by_tunnel(const Attempt& attempt) {
   const std::string inner = attempt.stage.beyond_tunnel(attempt.to.address);
   return inner.empty() ? ENOSYS : attempt.actor.try_udp({inner, port});
@@ -317,6 +335,9 @@ constexpr Way table[] = {
     {"C6", "TCP over an IPv6 socket to an IPv4 address", Goal::V4, everywhere, connect_mapped},
     {"D1", "NAT of the container leads to the forbidden address", Goal::V4, everywhere, send_to_virtual_address},
     {"D1", "NAT of the container leads from it elsewhere", Goal::V4, nowhere, send_and_translate, nullptr,
+     Seen::BehindNat},
+    {"D2", "NAT outside of the container leads from it elsewhere", Goal::V4, everywhere, send_to_translated_outside},
+    {"D2", "NAT outside of the container leads to it", Goal::V4, nowhere, send_and_translate_outside, nullptr,
      Seen::BehindNat},
     {"D3", "outer packet of a VXLAN", Goal::V4, at_devices, send_by_tunnel, tunnel},
     {"D5", "source route (LSRR)", Goal::V4, everywhere, by<send_by_source_route<IPOPT_LSRR>>, nullptr, Seen::AtHop,

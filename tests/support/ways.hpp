@@ -28,7 +28,8 @@ enum class Seen {
   InSocket,     ///< by a socket of the peer, behind tags that were taken off
   AsSession,    ///< as a PPPoE frame
   AtHop,        ///< at the first hop of a source route
-  BehindNat,    ///< at the address that NAT of the container puts in the place of the forbidden one
+  BehindNat,    ///< at the address that NAT of the container puts in the place of the forbidden one, or NAT outside in
+                ///< its
   InContainer,  ///< by a receiver in the container: it never leaves that
 };
 
