@@ -184,6 +184,19 @@ int send_and_translate_outside(const Attempt& attempt) {
   return send_past_nat(attempt, address_behind_nat, attempt.to.address);
 }
 
+/// IPsec without secrets (NULL encryption, RFC 2410) in tunnel mode: on the wire only the gateway is seen.
+int send_by_ipsec(const Attempt& attempt) {
+  const std::string ends = std::string("src 192.0.2.1 dst ") + gateway;
+  const Outcome set = attempt.stage.configure(
+      "ip", "xfrm state add " + ends + " proto esp spi 0x77 mode tunnel auth digest_null \"\" enc cipher_null \"\"\n" +
+                "xfrm policy add src 192.0.2.1/32 dst " + attempt.to.address + "/32 dir out tmpl " + ends +
+                " proto esp mode tunnel\n");
+  const int error = set.status != 0 ? ENOSYS : attempt.actor.try_udp(attempt.to);
+  (void)attempt.stage.configure("ip", "xfrm policy deleteall\n");
+  (void)attempt.stage.configure("ip", "xfrm state deleteall\n");
+  return error;
+}
+
 int send_by_tunnel(const Attempt& attempt) {
   const std::string inner = attempt.stage.beyond_tunnel(attempt.to.address);
   return inner.empty() ? ENOSYS : attempt.actor.try_udp({inner, port});
@@ -340,6 +353,7 @@ constexpr Way table[] = {
     {"D2", "NAT outside of the container leads to it", Goal::V4, nowhere, send_and_translate_outside, nullptr,
      Seen::BehindNat},
     {"D3", "outer packet of a VXLAN", Goal::V4, at_devices, send_by_tunnel, tunnel},
+    {"D4", "packet inside of an IPsec tunnel", Goal::V4, nowhere, send_by_ipsec, nullptr, Seen::AtGateway},
     {"D5", "source route (LSRR)", Goal::V4, everywhere, by<send_by_source_route<IPOPT_LSRR>>, nullptr, Seen::AtHop,
      true},
     {"D5", "segment routing header", Goal::V6, everywhere, by<send_by_segments>, nullptr, Seen::AtHop, true},

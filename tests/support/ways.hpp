@@ -22,6 +22,9 @@ enum class Goal { V4, V6, V4ByPort, V6ByPort, Group4, Group6, Broadcast };
 /// Where Seen::BehindNat is.
 constexpr const char* address_behind_nat = "198.51.100.201";
 
+/// The other end of an IPsec tunnel.
+constexpr const char* gateway = "192.0.2.2";
+
 /// Where it is seen that a packet was not stopped.
 enum class Seen {
   AtPeer,       ///< by its destination, as it came off the wire
@@ -30,6 +33,7 @@ enum class Seen {
   AtHop,        ///< at the first hop of a source route
   BehindNat,    ///< at the address that NAT of the container puts in the place of the forbidden one, or NAT outside in
                 ///< its
+  AtGateway,    ///< as ESP (RFC 4303) at the other end of an IPsec tunnel
   InContainer,  ///< by a receiver in the container: it never leaves that
 };
 
