@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 5
+#define EGRESS_ABI 6
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -203,6 +203,35 @@ static inline __u64 egress_sieve_bits(__u64 hash)
 	return 1ull << (hash >> 58) | 1ull << (hash >> 52 & 63) | 1ull << (hash >> 46 & 63);
 }
 
+/*
+ * `covers` (array of u64, mmapable, a power of two of words, EGRESS_COVER_UNITS equal units): bitmaps
+ * of single sets. A set may have one of 2^log units for its IPv4 rules: a bit for each network of as many
+ * addresses as divide all among the bits, set where a rule of the set holds an address of that network. A packet whose
+ * network has no bit meets no rule of the set. Bits are set before a rule is visible, and cleared when no
+ * record needs them. A unit that belongs to no set is zero, or was left by a writer that failed; those are not given away
+ * before the next change that removes rules has cleared them.
+ */
+#define EGRESS_COVER_UNITS_LOG 12
+#define EGRESS_COVER_UNITS (1 << EGRESS_COVER_UNITS_LOG)
+#define EGRESS_COVER_RULES_PER_WORD 2 /* 32 bits a rule */
+
+/* What names a cover, in 16 bits: its first unit, a multiple of their number, and the log of that. 0 = none. */
+#define EGRESS_COVER(first_, log_) ((__u32)(first_) << 4 | (log_))
+#define EGRESS_COVER_FIRST(cover_) ((cover_) >> 4 & (EGRESS_COVER_UNITS - 1))
+#define EGRESS_COVER_LOG(cover_) ((cover_) & 15)
+
+/* The bit of an address (host byte order) in its cover; unit_log: of the words of a unit. The cover has 2^32 bits at most. */
+static inline __u32 egress_cover_bit(__u32 cover, __u32 unit_log, __u32 addr)
+{
+	return (__u64)addr >> ((32 - 6 - unit_log - EGRESS_COVER_LOG(cover)) & 63);
+}
+
+/* The first word of a cover. */
+static inline __u32 egress_cover_word(__u32 cover, __u32 unit_log)
+{
+	return EGRESS_COVER_FIRST(cover) << (unit_log & 31);
+}
+
 /* `counters` (per-CPU hash): key EGRESS_COUNTER_RULE | id or EGRESS_COUNTER_DOOR | id. */
 #define EGRESS_COUNTER_RULE 0ull
 #define EGRESS_COUNTER_DOOR (1ull << 32) /* a rule of drop_configs */
@@ -251,6 +280,7 @@ enum egress_list {
 #define EGRESS_SET_USED  0x1
 #define EGRESS_SET_ONLY  0x2 /* the cgroup alone, not its descendants */
 #define EGRESS_SET_AUDIT 0x4 /* holds audit rules: every match is looked for */
+#define EGRESS_SET_COVER_SHIFT 16 /* the upper half names the cover of the set */
 
 /* `sets` (array, mmapable); index 0 is never used. Library writes. */
 struct egress_set {

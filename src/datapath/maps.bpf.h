@@ -12,6 +12,7 @@
 #define DEFAULT_RULES EGRESS_DEFAULT_MAX_RULES
 #define DEFAULT_HEADS EGRESS_DEFAULT_MAX_RULES /* a power of two */
 #define DEFAULT_SIEVE (EGRESS_DEFAULT_MAX_RULES / EGRESS_SIEVE_RULES_PER_WORD)
+#define DEFAULT_COVER_UNIT_LOG 3 /* EGRESS_DEFAULT_MAX_RULES / EGRESS_COVER_RULES_PER_WORD / EGRESS_COVER_UNITS is 8 */
 
 /* Root of the enforced subtree: cgroup id, and its level in the whole hierarchy. */
 const volatile __u64 root_id = 0;
@@ -22,6 +23,8 @@ const volatile __u32 rules_size = EGRESS_DEFAULT_MAX_RULES;
 const volatile __u32 heads_mask = DEFAULT_HEADS - 1;
 /* max_entries of `sieve` minus one. */
 const volatile __u32 sieve_mask = DEFAULT_SIEVE - 1;
+/* Words of a unit of `covers`, their log. */
+const volatile __u32 cover_unit_log = DEFAULT_COVER_UNIT_LOG;
 /* bpf_cast_to_kern_ctx is there, and the verifier lets us follow what it returns. */
 const volatile bool has_kernel_context = false;
 /* Print each verdict to the kernel's trace pipe. */
@@ -61,6 +64,7 @@ SHARED_ARRAY(sets, struct egress_set, DEFAULT_RULES + 1);                       
 SHARED_ARRAY(shapes, struct egress_shape, 4 * DEFAULT_RULES);                             /* loader */
 SHARED_ARRAY(heads, struct egress_heads, (DEFAULT_HEADS + DEFAULT_HEADS / 4) / 2);         /* loader */
 SHARED_ARRAY(sieve, __u64, DEFAULT_SIEVE);                                                /* loader */
+SHARED_ARRAY(covers, __u64, EGRESS_COVER_UNITS << DEFAULT_COVER_UNIT_LOG);                /* loader */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 2 * DEFAULT_RULES);                                           /* loader */

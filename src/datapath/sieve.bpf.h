@@ -146,6 +146,10 @@ static __always_inline __u64 sum_of_words(__u64 id, __u64 when, __u64 kind, __u6
 
 #define PROBE_ALL 0xFF /* a rule has prefix length 0: every packet has a hit */
 
+/* Of IPv4 there are six at most; above them is the cover of the only set that can judge the cgroup, or 0. */
+#define PROBES_V4 0xFFFFFFFFFFFFull
+#define COVER_SHIFT 48
+
 /* What is asked first for the lengths first to first + size - 1 of a part: none (0), the only one, or the lead. */
 __noinline int probe_of_group(__u64 bits, __u32 first, __u32 size)
 {
@@ -188,8 +192,8 @@ static __always_inline void store_lengths(__u64 leaf, __u64 when, __u64 v6, __u6
 	lengths->bits_sum = sum_of_words(leaf, when, SUM_BITS + v6, low, high);
 }
 
-/* Called after a walk. The longer ones first. */
-__noinline int note_lengths_v4(__u64 leaf, __u64 when)
+/* Called after a walk. The longer ones first. `cover`: of the only set that can judge the cgroup. */
+__noinline int note_lengths_v4(__u64 leaf, __u64 when, __u32 cover)
 {
 	__u64 bits = lengths_of_entry(leaf, when, LENGTHS_V4), probes = 0;
 	__u32 count = 0;
@@ -200,6 +204,7 @@ __noinline int note_lengths_v4(__u64 leaf, __u64 when)
 	probes = add_probe(probes, &count, probe_of_group(bits, 12, 4), 0);
 	probes = add_probe(probes, &count, probe_of_group(bits, 8, 4), 0);
 	probes = add_probe(probes, &count, probe_of_group(bits, 1, 7), 0);
+	probes |= (__u64)cover << COVER_SHIFT;
 	store_lengths(leaf, when, 0, bits & LENGTH_ANY ? PROBE_ALL : probes, bits, 0, bits != U64_MAX);
 	return 0;
 }
@@ -331,15 +336,31 @@ static __always_inline __u64 probes_of(volatile struct cache_entry *entry, __u64
 	return entry->lengths[v6].sum == sum_of_words(id, when, SUM_PROBES + v6, probes, 0) ? probes : PROBE_ALL;
 }
 
+/* Whether no rule of the only set holds an address of the same network. False says nothing. */
+static __always_inline bool is_uncovered(__u64 probes, __be32 addr)
+{
+	__u32 cover = probes >> COVER_SHIFT, bit, word;
+	__u64 *found;
+
+	if (!cover)
+		return false;
+	bit = egress_cover_bit(cover, cover_unit_log, __builtin_bswap32(addr));
+	word = egress_cover_word(cover, cover_unit_log) + (bit >> 6);
+	found = bpf_map_lookup_elem(&covers, &word);
+	return found && !(*(volatile __u64 *)found >> (bit & 63) & 1);
+}
+
 /* Whether an address meets no rule. False says nothing. */
 static __always_inline bool meets_none(volatile struct cache_entry *entry, __u64 id, __u64 when, __u64 addr01,
 				       __u64 addr23, bool v6)
 {
 	__u64 probes = probes_of(entry, id, when, v6);
 
+	if (!v6 && is_uncovered(probes, addr01))
+		return true;
 	if (probes == PROBE_ALL)
 		return false;
-	return v6 ? none_holds_v6(probes, id, when, addr01, addr23) : none_holds_v4(probes, id, when, addr01);
+	return v6 ? none_holds_v6(probes, id, when, addr01, addr23) : none_holds_v4(probes & PROBES_V4, id, when, addr01);
 }
 
 /* Whether the packet is one of the common kind and meets no rule. False says nothing. */

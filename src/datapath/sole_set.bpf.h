@@ -83,11 +83,11 @@ static __always_inline __u64 judge_at_once(ASKED, __u32 set_index, __u32 since)
 	return LONG_WAY;
 }
 
-/* Called after a walk: whether judge_at_once() can judge this cgroup. */
+/* Called after a walk: whether judge_at_once() can judge this cgroup. Returns the cover of the set that can. */
 __noinline int note_sole_set(__u64 leaf, __u64 when)
 {
 	volatile struct cache_entry *entry = cache_slot(leaf);
-	__u32 since = second_of(bpf_ktime_get_boot_ns()), ref, set_index = 0;
+	__u32 since = second_of(bpf_ktime_get_boot_ns()), ref, set_index = 0, cover = 0;
 	struct egress_anchor *anchor;
 	struct egress_set *set;
 
@@ -102,12 +102,14 @@ __noinline int note_sole_set(__u64 leaf, __u64 when)
 			set = bpf_map_lookup_elem(&sets, &set_index);
 			if (!set || set->next)
 				set_index = 0;
+			else
+				cover = *(volatile __u32 *)&set->flags >> EGRESS_SET_COVER_SHIFT;
 		}
 	}
 	entry->sole.set = set_index;
 	entry->sole.since = since;
 	entry->sole.sum = sum_of_words(leaf, when, SUM_SOLE, set_index, since);
-	return 0;
+	return set_index ? cover : 0;
 }
 
 /* Whether note_the_rest() was called since the walk: a call and a strict layer walk too. */
@@ -123,9 +125,8 @@ __noinline int note_the_rest(__u64 leaf, __u64 when)
 
 	if (!entry || !entry->count || entry->door)
 		return 0;
-	note_lengths_v4(leaf, when);
+	note_lengths_v4(leaf, when, note_sole_set(leaf, when));
 	note_lengths_v6(leaf, when);
-	note_sole_set(leaf, when);
 	return 0;
 }
 

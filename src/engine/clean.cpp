@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "engine/covers.hpp"
 #include "engine/index.hpp"
 #include "engine/records.hpp"
 #include "engine/sieve.hpp"
@@ -93,6 +94,14 @@ Result<void> forget_records(Workbench& bench, const SetMarks& sets) {
   return {};
 }
 
+/// Precondition: no packet stands on it any more.
+void free_set(Tables& tables, std::uint32_t index) {
+  egress_set& set = tables.sets()[index];
+  clear_cover(tables, cover_of(set));
+  tables.store(set.flags, 0u);
+  set = {};
+}
+
 }  // namespace
 
 SetMembers members_of(Tables& tables, const SetMarks& sets) {
@@ -126,9 +135,7 @@ Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others) {
     clear_sieve(bench.tables);
   }
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
-    if (!sets[i]) continue;
-    bench.tables.store(bench.tables.sets()[i].flags, 0u);
-    bench.tables.sets()[i] = {};
+    if (sets[i]) free_set(bench.tables, i);
   }
   if (auto done = bench.maintenance.renew(); !done) return done;
   return bench.sets.prune_policies();
@@ -146,10 +153,7 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
     if (auto done = free_rule(bench.tables, id); !done) return done;
   }
   if (!rules.empty()) rebuild_sieve(bench.tables);
-  for (const std::uint32_t set : *empty) {
-    bench.tables.store(bench.tables.sets()[set].flags, 0u);
-    bench.tables.sets()[set] = {};
-  }
+  for (const std::uint32_t set : *empty) free_set(bench.tables, set);
   if (auto done = bench.maintenance.renew(); !done) return done;
   if (auto done = bench.names.prune(how); !done) return std::move(done).error();
   return empty->empty() && how == Names::Prune::Anchors ? Result<void>() : bench.sets.prune_policies();

@@ -74,6 +74,7 @@ void bring_all(Tables& tables) {
   static_cast<void>(tables.shapes().whole());
   static_cast<void>(tables.heads().whole());
   static_cast<void>(tables.sieve().whole());
+  static_cast<void>(tables.covers().whole());
   static_cast<void>(tables.anchors().whole());
 }
 

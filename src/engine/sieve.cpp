@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "engine/covers.hpp"
+
 namespace egress {
 
 namespace {
@@ -46,6 +48,7 @@ void enter_into_sieve(Tables& tables, const egress_rule& rule) {
     __u64& word = sieve[place.word];
     if ((word & place.bits) != place.bits) tables.store(word, word | place.bits);
   });
+  enter_into_cover(tables, rule);
 }
 
 void ask_sieve_for(Tables& tables, const egress_rule& rule) {
@@ -63,6 +66,7 @@ void rebuild_sieve(Tables& tables) {
   for (std::size_t i = 0; i < sieve.size(); ++i) {
     if (sieve[i] != wanted[i]) tables.store(sieve[i], wanted[i]);
   }
+  rebuild_covers(tables);
 }
 
 void clear_sieve(Tables& tables) {

@@ -5,8 +5,8 @@
 
 #include "engine/tables.hpp"
 
-/// The filter over all prefixes that lets packets by which meet no rule: what it means is said in
-/// drop_egress_by_cgroup.h, how it is asked in datapath/sieve.bpf.h.
+/// The filter over all prefixes that lets packets by which meet no rule, and with it those of single sets (covers.hpp):
+/// what it means is said in drop_egress_by_cgroup.h, how it is asked in datapath/sieve.bpf.h.
 namespace egress {
 
 /// Makes packets look for this rule. To be called before it is visible.

@@ -53,6 +53,7 @@ class Tables {
   [[nodiscard]] virtual Places<egress_shape> shapes() = 0;
   [[nodiscard]] virtual Places<egress_heads> heads() = 0;  ///< plain part and mark part: see egress_index_place()
   [[nodiscard]] virtual Places<__u64> sieve() = 0;         ///< a power of two of words
+  [[nodiscard]] virtual Places<__u64> covers() = 0;        ///< EGRESS_COVER_UNITS times a power of two of words
   [[nodiscard]] virtual Places<egress_anchor> anchors() = 0;
 
   /// Stores one word of the memory above; the datapath sees it at once, and after everything stored before.

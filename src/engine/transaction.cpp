@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/covers.hpp"
 #include "engine/index.hpp"
 #include "engine/records.hpp"
 #include "engine/sieve.hpp"
@@ -274,6 +275,7 @@ Result<void> Transaction::write(const Change& change) {
     if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
   }
   const std::uint32_t set_of_list = change.list ? set_of[change.list->place] : 0;
+  make_covers(change, set_of_list);
   if (auto done = write_heads(set_of_list); !done) return done;
   if (auto done = write_rules(change); !done) return done;
   if (auto done = link(change); !done) return done;
@@ -282,6 +284,21 @@ Result<void> Transaction::write(const Change& change) {
   }
   mark_removed(change);
   return maintenance_.renew();
+}
+
+/// Sets of which more than an address is asked get bitmaps for what they are going to hold.
+void Transaction::make_covers(const Change& change, std::uint32_t set_of_list) {
+  std::map<std::uint32_t, std::size_t> added;
+  for (const egress_rule& record : records_) added[record.set] += (record.flags & EGRESS_RULE_V4) != 0 ? 1 : 0;
+  if (change.list) {
+    added[set_of_list] +=
+        static_cast<std::size_t>(std::ranges::count_if(change.list->destinations, [](const Destination& destination) {
+          return destination.prefix->address.family == Family::V4;
+        }));
+  }
+  for (const auto& [set, rules] : added) {
+    if (const std::uint32_t outgrown = fit_cover(tables_, set, rules); outgrown != 0) outgrown_.push_back(outgrown);
+  }
 }
 
 /// Before a rule is visible, packets must look for its shape and know that its set decides.
@@ -395,7 +412,9 @@ Result<void> Transaction::finish(const Change& change) {
   const bool takes_sets = !change.removed_sets.empty();
   const bool removes = takes_sets || (!change.removed.empty() && !change.trial_deadline);
   // Packets that read the former epoch still need the rules that went, and the lists that were replaced.
-  if (removes || replaced_runs_) world_.wait_for_readers();
+  if (removes || replaced_runs_ || !outgrown_.empty()) world_.wait_for_readers();
+  for (const std::uint32_t cover : std::exchange(outgrown_, {})) clear_cover(tables_, cover);
+  if (removes) clear_lost_covers(tables_);
   if (takes_sets) {
     if (auto done = clean_sets(bench(), change.removed_sets, change.others); !done) return done;
   } else if (removes) {

@@ -100,6 +100,7 @@ class Transaction {
   [[nodiscard]] Result<void> check_sets(const Change& change);
   [[nodiscard]] Result<void> check_set(std::uint32_t set, std::vector<egress_rule> added);
   [[nodiscard]] Result<void> write(const Change& change);
+  void make_covers(const Change& change, std::uint32_t set_of_list);
   [[nodiscard]] Result<void> write_heads(std::uint32_t set_of_list);
   [[nodiscard]] Result<void> write_rules(const Change& change);
   [[nodiscard]] Result<void> write_notes(std::uint32_t id, const std::string& reason);
@@ -134,6 +135,7 @@ class Transaction {
   std::vector<egress_rule> records_;  ///< of Change::added
   std::vector<RuleSpec> list_kinds_;  ///< of Change::list
   bool replaced_runs_ = false;
+  std::vector<std::uint32_t> outgrown_;  ///< covers of which packets that read the former epoch may still know
 };
 
 }  // namespace egress

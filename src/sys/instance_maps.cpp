@@ -44,6 +44,11 @@ std::uint32_t heads_mask(std::uint32_t max_rules) {
   return std::bit_ceil(std::max<std::uint32_t>(max_rules, EGRESS_HEADS_LEAST)) - 1;
 }
 
+std::uint32_t cover_unit_log(std::uint32_t max_rules) {
+  const std::uint32_t words = std::max<std::uint32_t>(max_rules / EGRESS_COVER_RULES_PER_WORD, EGRESS_COVER_UNITS);
+  return static_cast<std::uint32_t>(std::countr_zero(std::bit_ceil(words))) - EGRESS_COVER_UNITS_LOG;
+}
+
 std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules) {
   const std::uint32_t n = max_rules;
   // Subjects and policies are fewer than rules, and each place costs memory whether it is used or not.
@@ -56,6 +61,7 @@ std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max
   if (map == "heads") return (heads_mask(n) + 1 + (heads_mask(n) + 1) / 4) / 2;
   // A power of two: the datapath cuts a hash to it by a mask.
   if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_RULES_PER_WORD, 64u));
+  if (map == "covers") return std::uint32_t{EGRESS_COVER_UNITS} << cover_unit_log(n);
   // Of rules, and of those of other tools. A hash takes 16 bytes for each place up to the next power of two.
   if (map == "counters") return std::min(2 * n, std::max(std::bit_ceil(n), 2 * most_subjects));
   if (map == "names") return 4 * subjects;

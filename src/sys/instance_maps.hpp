@@ -27,6 +27,9 @@ using MapFds = std::map<std::string, Fd>;
 /// Places of the plain part of `heads` minus one.
 [[nodiscard]] std::uint32_t heads_mask(std::uint32_t max_rules);
 
+/// The log of the words of a unit of `covers`.
+[[nodiscard]] std::uint32_t cover_unit_log(std::uint32_t max_rules);
+
 /// A descriptor of a map by its kernel id. NotFound if there is none (any more). Needs CAP_SYS_ADMIN.
 [[nodiscard]] Result<Fd> open_map_id(std::uint32_t id);
 

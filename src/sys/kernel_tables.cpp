@@ -25,7 +25,7 @@ constexpr MapLayout shared_array(std::string_view name) {
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-constexpr std::array<MapLayout, 19> layouts{{
+constexpr std::array<MapLayout, 20> layouts{{
     {"meta", BPF_MAP_TYPE_ARRAY, sizeof(u32), sizeof(egress_meta), 1},
     shared_array<egress_control>("control"),
     shared_array<egress_rule>("rules"),
@@ -33,6 +33,7 @@ constexpr std::array<MapLayout, 19> layouts{{
     shared_array<egress_shape>("shapes"),
     shared_array<egress_heads>("heads"),
     shared_array<__u64>("sieve"),
+    shared_array<__u64>("covers"),
     shared_array<egress_anchor>("anchors"),
     hash<u32, egress_anchor_name>("anchor_names"),
     hash<egress_name_key, egress_name>("names"),
@@ -145,6 +146,7 @@ struct KernelTables::Maps {
   LazyArray<egress_shape> shapes;
   LazyArray<egress_heads> heads;
   LazyArray<__u64> sieve;
+  LazyArray<__u64> covers;
   LazyArray<egress_anchor> anchors;
   HashMap<u32, egress_anchor_name> anchor_names;
   HashMap<egress_name_key, egress_name> names;
@@ -240,6 +242,7 @@ Result<std::unique_ptr<KernelTables>> KernelTables::adopt(std::map<std::string, 
   auto shapes = from.lazily<egress_shape>("shapes");
   auto heads = from.lazily<egress_heads>("heads");
   auto sieve = from.lazily<__u64>("sieve");
+  auto covers = from.lazily<__u64>("covers");
   auto anchors = from.lazily<egress_anchor>("anchors");
   auto anchor_names = from.map<HashMap<u32, egress_anchor_name>>("anchor_names");
   auto names = from.map<HashMap<egress_name_key, egress_name>>("names");
@@ -253,11 +256,17 @@ Result<std::unique_ptr<KernelTables>> KernelTables::adopt(std::map<std::string, 
   auto reason_counts = from.map<PerCpuMap<u32, u64>>("reason_counts");
   if (from.error()) return *std::move(from.error());
 
-  return std::unique_ptr<KernelTables>(new KernelTables(std::unique_ptr<Maps>(
-      new Maps{std::move(fds), *meta, *std::move(control), *std::move(rules), *std::move(sets), *std::move(shapes),
-               *std::move(heads), *std::move(sieve), *std::move(anchors), *std::move(anchor_names), *std::move(names),
-               *std::move(bindings), *std::move(policy_names), *std::move(reasons), *std::move(drop_configs),
-               *std::move(cgroup_rules), *std::move(counters), *std::move(stats), *std::move(reason_counts)})));
+  return std::unique_ptr<KernelTables>(
+      new KernelTables(std::unique_ptr<Maps>(new Maps{std::move(fds),           *meta,
+                                                      *std::move(control),      *std::move(rules),
+                                                      *std::move(sets),         *std::move(shapes),
+                                                      *std::move(heads),        *std::move(sieve),
+                                                      *std::move(covers),       *std::move(anchors),
+                                                      *std::move(anchor_names), *std::move(names),
+                                                      *std::move(bindings),     *std::move(policy_names),
+                                                      *std::move(reasons),      *std::move(drop_configs),
+                                                      *std::move(cgroup_rules), *std::move(counters),
+                                                      *std::move(stats),        *std::move(reason_counts)})));
 }
 
 KernelTables::KernelTables(std::unique_ptr<Maps> maps) : maps_(std::move(maps)) {}
@@ -273,6 +282,7 @@ Places<egress_set> KernelTables::sets() { return maps_->sets.places(); }
 Places<egress_shape> KernelTables::shapes() { return maps_->shapes.places(); }
 Places<egress_heads> KernelTables::heads() { return maps_->heads.places(); }
 Places<__u64> KernelTables::sieve() { return maps_->sieve.places(); }
+Places<__u64> KernelTables::covers() { return maps_->covers.places(); }
 Places<egress_anchor> KernelTables::anchors() { return maps_->anchors.places(); }
 Table<u32, egress_anchor_name>& KernelTables::anchor_names() { return maps_->anchor_names; }
 Table<egress_name_key, egress_name>& KernelTables::names() { return maps_->names; }

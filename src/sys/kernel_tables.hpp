@@ -58,6 +58,7 @@ class KernelTables final : public Tables {
   [[nodiscard]] Places<egress_shape> shapes() override;
   [[nodiscard]] Places<egress_heads> heads() override;
   [[nodiscard]] Places<__u64> sieve() override;
+  [[nodiscard]] Places<__u64> covers() override;
   [[nodiscard]] Places<egress_anchor> anchors() override;
   [[nodiscard]] Table<std::uint32_t, egress_anchor_name>& anchor_names() override;
   [[nodiscard]] Table<egress_name_key, egress_name>& names() override;

@@ -148,6 +148,7 @@ class ObjectLoading {
     skeleton->rodata->rules_size = settings_.max_rules;
     skeleton->rodata->heads_mask = heads_mask(settings_.max_rules);
     skeleton->rodata->sieve_mask = *entries_for("sieve", settings_.max_rules) - 1;
+    skeleton->rodata->cover_unit_log = cover_unit_log(settings_.max_rules);
     skeleton->rodata->debug = settings_.debug;
     skeleton->rodata->has_kernel_context = kernel_context_;
     size_maps(skeleton->obj, settings_.max_rules);

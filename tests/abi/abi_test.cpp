@@ -137,6 +137,7 @@ TEST_F(Object, HasKeysAndValuesOfTheHeadersSizes) {
   expect_map("control", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_control));
   expect_map("meta", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_meta));
   expect_map("sieve", BPF_MAP_TYPE_ARRAY, 4, 8);
+  expect_map("covers", BPF_MAP_TYPE_ARRAY, 4, 8);
   expect_map("heads", BPF_MAP_TYPE_ARRAY, 4, sizeof(egress_heads));
   expect_map("names", BPF_MAP_TYPE_HASH, sizeof(egress_name_key), sizeof(egress_name));
   expect_map("bindings", BPF_MAP_TYPE_HASH, 8, sizeof(egress_binding));

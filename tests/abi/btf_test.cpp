@@ -126,6 +126,7 @@ const std::vector<MapRow>& maps_of_contract() {
       {"sets", BPF_MAP_TYPE_ARRAY, "u32", "egress_set"},
       {"shapes", BPF_MAP_TYPE_ARRAY, "u32", "egress_shape"},
       {"sieve", BPF_MAP_TYPE_ARRAY, "u32", "u64"},
+      {"covers", BPF_MAP_TYPE_ARRAY, "u32", "u64"},
       {"heads", BPF_MAP_TYPE_ARRAY, "u32", "egress_heads"},
       {"counters", BPF_MAP_TYPE_PERCPU_HASH, "u64", "egress_counter"},
       {"anchors", BPF_MAP_TYPE_ARRAY, "u32", "egress_anchor"},

@@ -173,7 +173,7 @@ TEST(MapLayouts, NameEveryMapOnce) {
   std::set<std::string_view> names;
   for (const auto& layout : map_layouts()) names.insert(layout.name);
   EXPECT_EQ(names.size(), map_layouts().size());
-  EXPECT_EQ(names.size(), 19u);
+  EXPECT_EQ(names.size(), 20u);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ FakeTables::FakeTables(std::uint32_t max_rules)
       shapes_(4 * std::size_t{max_rules}),
       heads_(5),  // few places: many rules share a chain
       sieve_(64),
+      covers_(EGRESS_COVER_UNITS),
       anchors_(max_rules + 1),
       anchor_names_(faults, max_rules + 1),
       names_(faults, 4 * std::size_t{max_rules}),
@@ -101,6 +102,7 @@ std::string FakeTables::leftovers() const {
     note("bound", binding.path_anchor != 0 || binding.unit_anchor != 0 || binding.id_anchor != 0 || binding.node > 1);
   }
   note("sieve", used(sieve_, [](__u64 word) { return word != 0; }));
+  note("covers", used(covers_, [](__u64 word) { return word != 0; }));
   note("pending", control_.pending);
   note("maintenance", control_.maintenance);
   return what;

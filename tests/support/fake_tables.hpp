@@ -102,6 +102,7 @@ class FakeTables final : public Tables {
   Places<egress_shape> shapes() override { return shapes_; }
   Places<egress_heads> heads() override { return heads_; }
   Places<__u64> sieve() override { return sieve_; }
+  Places<__u64> covers() override { return covers_; }
   Places<egress_anchor> anchors() override { return anchors_; }
   void store(__u32& word, __u32 value) override;
   void store(__u64& word, __u64 value) override;
@@ -140,6 +141,7 @@ class FakeTables final : public Tables {
   std::vector<egress_shape> shapes_;
   std::vector<egress_heads> heads_;
   std::vector<__u64> sieve_;
+  std::vector<__u64> covers_;
   std::vector<egress_anchor> anchors_;
   FakeTable<std::uint32_t, egress_anchor_name> anchor_names_;
   FakeTable<egress_name_key, egress_name> names_;

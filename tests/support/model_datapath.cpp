@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "support/model_datapath.hpp"
 
+#include <arpa/inet.h>
+
+#include <bit>
 #include <cstring>
 #include <optional>
 
@@ -73,12 +76,25 @@ bool passes_through_sieve(Tables& tables, const egress_index_key& key, bool v6) 
   return (tables.sieve()[egress_sieve_word(hash) & (tables.sieve().size() - 1)] & bits) == bits;
 }
 
+/// Whether the cover of a set says that none of its rules holds the address.
+bool is_uncovered(const Walk& walk, std::uint32_t set) {
+  const std::uint32_t cover = walk.tables.sets()[set].flags >> EGRESS_SET_COVER_SHIFT;
+  if (walk.is_v6() || cover == 0) return false;
+  const auto covers = walk.tables.covers();
+  const auto unit_log = static_cast<std::uint32_t>(std::countr_zero(covers.size()) - EGRESS_COVER_UNITS_LOG);
+  std::uint32_t address = 0;
+  std::memcpy(&address, walk.flow.destination.bytes.data(), sizeof address);
+  const std::uint32_t bit = egress_cover_bit(cover, unit_log, ntohl(address));
+  return (covers[egress_cover_word(cover, unit_log) + bit / 64] >> bit % 64 & 1) == 0;
+}
+
 /// What one set says; audits are added to `judgement`.
 const egress_rule* decider_of(const Walk& walk, std::uint32_t index, Judgement& judgement) {
   const egress_set& set = walk.tables.sets()[index];
   const bool uncertain = !walk.flow.protocol_known || !walk.flow.ports_known;
   const egress_run run = set.lists[(walk.is_v6() ? EGRESS_LIST_V6 : EGRESS_LIST_V4) + (uncertain ? 1 : 0)];
   const egress_rule* decider = nullptr;
+  if (is_uncovered(walk, index)) return nullptr;
   for (std::uint32_t i = 0; i < run.count; ++i) {
     const egress_shape& shape = walk.tables.shapes()[run.first + i];
     if (!worth_a_look(walk, shape)) continue;

@@ -6,6 +6,7 @@
 #include "core/encode.hpp"
 #include "engine/snapshot.hpp"
 #include "support/engine_lab.hpp"
+#include "support/text.hpp"
 
 namespace egress {
 namespace {
