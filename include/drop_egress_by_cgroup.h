@@ -223,7 +223,7 @@ static inline __u64 egress_sieve_bits(__u64 hash)
 /* The bit of an address (host byte order) in its cover; unit_log: of the words of a unit. The cover has 2^32 bits at most. */
 static inline __u32 egress_cover_bit(__u32 cover, __u32 unit_log, __u32 addr)
 {
-	return (__u64)addr >> ((32 - 6 - unit_log - EGRESS_COVER_LOG(cover)) & 63);
+	return (__u32)((__u64)addr >> ((32 - 6 - unit_log - EGRESS_COVER_LOG(cover)) & 63));
 }
 
 /* The first word of a cover. */
