@@ -205,11 +205,12 @@ static inline __u64 egress_sieve_bits(__u64 hash)
 
 /*
  * `covers` (array of u64, mmapable, a power of two of words, EGRESS_COVER_UNITS equal units): bitmaps
- * of single sets. A set may have one of 2^log units for its IPv4 rules: a bit for each network of as many
- * addresses as divide all among the bits, set where a rule of the set holds an address of that network. A packet whose
- * network has no bit meets no rule of the set. Bits are set before a rule is visible, and cleared when no
- * record needs them. A unit that belongs to no set is zero, or was left by a writer that failed; those are not given away
- * before the next change that removes rules has cleared them.
+ * of single sets. A set may have one of 2^log units. IPv4: a bit for each network of as many addresses as
+ * divide all among the bits, set where a rule of the set holds an address of that network. IPv6: a bit for a hash of the
+ * first 32 bits, in the same bitmap; rules with shorter prefixes are not in it, and where there are such ones it says nothing
+ * of IPv6. A packet that finds no bit meets no rule of the set. Bits are set before a rule is visible, and
+ * cleared when no record needs them. A unit that belongs to no set is zero, or was left by a writer that
+ * failed; those are not given away before the next change that removes rules has cleared them.
  */
 #define EGRESS_COVER_UNITS_LOG 12
 #define EGRESS_COVER_UNITS (1 << EGRESS_COVER_UNITS_LOG)
@@ -224,6 +225,14 @@ static inline __u64 egress_sieve_bits(__u64 hash)
 static inline __u32 egress_cover_bit(__u32 cover, __u32 unit_log, __u32 addr)
 {
 	return (__u32)((__u64)addr >> ((32 - 6 - unit_log - EGRESS_COVER_LOG(cover)) & 63));
+}
+
+#define EGRESS_COVER_PLEN_V6 32
+
+/* first: the first 32 bits of an address of IPv6, network byte order. */
+static inline __u32 egress_cover_bit_v6(__u32 cover, __u32 unit_log, __u32 first)
+{
+	return egress_cover_bit(cover, unit_log, first * 0x9E3779B1u);
 }
 
 /* The first word of a cover. */

@@ -146,9 +146,13 @@ static __always_inline __u64 sum_of_words(__u64 id, __u64 when, __u64 kind, __u6
 
 #define PROBE_ALL 0xFF /* a rule has prefix length 0: every packet has a hit */
 
-/* Of IPv4 there are six at most; above them is the cover of the only set that can judge the cgroup, or 0. */
-#define PROBES_V4 0xFFFFFFFFFFFFull
+/*
+ * Above the probes, of which there are six at most for IPv4, is the cover of the only set that can judge the
+ * cgroup, or 0. For IPv6 it is there if the sixth is 0: the set has no rules then with prefixes that are in no cover.
+ */
 #define COVER_SHIFT 48
+#define COVERED_V6(probes_) (!((probes_) >> 40 & 0xFF))
+#define LENGTHS_UNCOVERED ((1ull << EGRESS_COVER_PLEN_V6) - 1)
 
 /* What is asked first for the lengths first to first + size - 1 of a part: none (0), the only one, or the lead. */
 __noinline int probe_of_group(__u64 bits, __u32 first, __u32 size)
@@ -209,7 +213,7 @@ __noinline int note_lengths_v4(__u64 leaf, __u64 when, __u32 cover)
 	return 0;
 }
 
-__noinline int note_lengths_v6(__u64 leaf, __u64 when)
+__noinline int note_lengths_v6(__u64 leaf, __u64 when, __u32 cover)
 {
 	__u64 low = lengths_of_entry(leaf, when, LENGTHS_V6), high = lengths_of_entry(leaf, when, LENGTHS_V6 + 1),
 	      full = lengths_of_entry(leaf, when, LENGTHS_V6 + 2), probes = 0;
@@ -223,6 +227,9 @@ __noinline int note_lengths_v6(__u64 leaf, __u64 when)
 	probes = add_probe(probes, &count, probe_of_group(low, 24, 8), 0);
 	probes = add_probe(probes, &count, probe_of_group(low, 16, 8), 0);
 	probes = add_probe(probes, &count, probe_of_group(low, 1, 15), 0);
+	/* Without those five probes are the most that there are. */
+	if (!(low & LENGTHS_UNCOVERED))
+		probes |= (__u64)cover << COVER_SHIFT;
 	store_lengths(leaf, when, 1, low & LENGTH_ANY ? PROBE_ALL : probes, low, high,
 		      low != U64_MAX && high != U64_MAX && full != U64_MAX);
 	return 0;
@@ -336,17 +343,12 @@ static __always_inline __u64 probes_of(volatile struct cache_entry *entry, __u64
 	return entry->lengths[v6].sum == sum_of_words(id, when, SUM_PROBES + v6, probes, 0) ? probes : PROBE_ALL;
 }
 
-/* Whether no rule of the only set holds an address of the same network. False says nothing. */
-static __always_inline bool is_uncovered(__u64 probes, __be32 addr)
+/* Whether this bit of a cover says that no rule of its set holds the address. False says nothing. */
+static __always_inline bool is_uncovered(__u32 cover, __u32 bit)
 {
-	__u32 cover = probes >> COVER_SHIFT, bit, word;
-	__u64 *found;
+	__u32 word = egress_cover_word(cover, cover_unit_log) + (bit >> 6);
+	__u64 *found = bpf_map_lookup_elem(&covers, &word);
 
-	if (!cover)
-		return false;
-	bit = egress_cover_bit(cover, cover_unit_log, __builtin_bswap32(addr));
-	word = egress_cover_word(cover, cover_unit_log) + (bit >> 6);
-	found = bpf_map_lookup_elem(&covers, &word);
 	return found && !(*(volatile __u64 *)found >> (bit & 63) & 1);
 }
 
@@ -355,12 +357,17 @@ static __always_inline bool meets_none(volatile struct cache_entry *entry, __u64
 				       __u64 addr23, bool v6)
 {
 	__u64 probes = probes_of(entry, id, when, v6);
+	__u32 cover = probes >> COVER_SHIFT;
 
-	if (!v6 && is_uncovered(probes, addr01))
+	if (v6) {
+		if (cover && COVERED_V6(probes) && is_uncovered(cover, egress_cover_bit_v6(cover, cover_unit_log, addr01)))
+			return true;
+		return probes != PROBE_ALL && none_holds_v6(probes, id, when, addr01, addr23);
+	}
+	if (cover && is_uncovered(cover, egress_cover_bit(cover, cover_unit_log, __builtin_bswap32(addr01))))
 		return true;
-	if (probes == PROBE_ALL)
-		return false;
-	return v6 ? none_holds_v6(probes, id, when, addr01, addr23) : none_holds_v4(probes & PROBES_V4, id, when, addr01);
+	probes &= (1ull << COVER_SHIFT) - 1;
+	return probes != PROBE_ALL && none_holds_v4(probes, id, when, addr01);
 }
 
 /* Whether the packet is one of the common kind and meets no rule. False says nothing. */

@@ -122,11 +122,13 @@ static __always_inline bool is_noted(volatile struct cache_entry *entry, __u64 i
 __noinline int note_the_rest(__u64 leaf, __u64 when)
 {
 	volatile struct cache_entry *entry = cache_slot(leaf);
+	__u32 cover;
 
 	if (!entry || !entry->count || entry->door)
 		return 0;
-	note_lengths_v4(leaf, when, note_sole_set(leaf, when));
-	note_lengths_v6(leaf, when);
+	cover = note_sole_set(leaf, when);
+	note_lengths_v4(leaf, when, cover);
+	note_lengths_v6(leaf, when, cover);
 	return 0;
 }
 

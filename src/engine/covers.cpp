@@ -38,12 +38,16 @@ class Layout {
     const std::size_t units = (rules * bits_per_rule + unit_bits - 1) / unit_bits;
     return static_cast<std::uint32_t>(std::countr_zero(std::bit_ceil(std::max<std::size_t>(units, 1))));
   }
-  /// The bits of a rule of IPv4, the last one included.
+  /// The bits of a rule, the last one included.
   struct Range {
     std::uint32_t first;
     std::uint32_t last;
   };
   [[nodiscard]] Range range_of(const egress_rule& rule, std::uint32_t cover) const {
+    if ((rule.flags & EGRESS_RULE_V4) == 0) {
+      const std::uint32_t bit = egress_cover_bit_v6(cover, unit_log_, rule.addr[0]);
+      return {bit, bit};
+    }
     const auto host_bits = static_cast<std::uint32_t>((std::uint64_t{1} << (32 - rule.plen)) - 1);
     const std::uint32_t address = ntohl(rule.addr[0]) & ~host_bits;
     return {egress_cover_bit(cover, unit_log_, address), egress_cover_bit(cover, unit_log_, address | host_bits)};
@@ -64,8 +68,10 @@ void for_each_word(Layout::Range range, Visit visit) {
   }
 }
 
-bool is_usable(const egress_rule& rule, std::size_t sets) {
-  return rule.id != 0 && (rule.flags & EGRESS_RULE_V4) != 0 && rule.plen <= 32 && rule.set < sets;
+/// Whether a rule is to be found by a cover. One of both families has no prefix, so it is one of IPv4 here.
+bool is_coverable(const egress_rule& rule, std::size_t sets) {
+  if (rule.id == 0 || rule.set >= sets) return false;
+  return (rule.flags & EGRESS_RULE_V4) != 0 ? rule.plen <= 32 : rule.plen >= EGRESS_COVER_PLEN_V6;
 }
 
 void enter(Tables& tables, const Layout& layout, std::uint32_t cover, const egress_rule& rule) {
@@ -129,7 +135,7 @@ bool is_crowded(Tables& tables, const Layout& layout, std::uint32_t cover) {
 std::size_t count_rules(Tables& tables, std::uint32_t set) {
   const std::size_t sets = tables.sets().size();
   return static_cast<std::size_t>(std::ranges::count_if(
-      tables.rules(), [&](const egress_rule& rule) { return is_usable(rule, sets) && rule.set == set; }));
+      tables.rules(), [&](const egress_rule& rule) { return is_coverable(rule, sets) && rule.set == set; }));
 }
 
 void clear_unit(Tables& tables, const Layout& layout, std::uint32_t unit) {
@@ -159,8 +165,8 @@ std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) 
   const Layout layout(tables.covers().size());
   egress_set& set = tables.sets()[index];
   const std::uint32_t former = cover_of(set);
-  // Of a set that never had one nobody knows without a count how much it holds.
-  if (former == 0 && (set.lists[EGRESS_LIST_V4].count != 0 || set.lists[EGRESS_LIST_V4_MARK].count != 0)) return 0;
+  // A set that never had one has rules that are in none.
+  if (former == 0 && std::ranges::any_of(set.lists, [](const egress_run& run) { return run.count != 0; })) return 0;
   std::uint32_t log = layout.log_for(added);
   if (former != 0 && log <= EGRESS_COVER_LOG(former)) {
     if (EGRESS_COVER_LOG(former) == largest_log || !is_crowded(tables, layout, former)) return 0;
@@ -170,7 +176,7 @@ std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) 
   const std::uint32_t cover = log <= largest_log ? find_room(tables, layout, log) : 0;
   if (cover == 0) return 0;  // a crowded one says less and less, and nothing wrong
   for (const egress_rule& rule : tables.rules()) {
-    if (former != 0 && is_usable(rule, sets) && rule.set == index) enter(tables, layout, cover, rule);
+    if (former != 0 && is_coverable(rule, sets) && rule.set == index) enter(tables, layout, cover, rule);
   }
   give(tables, set, cover);
   return former;
@@ -178,7 +184,7 @@ std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) 
 
 void enter_into_cover(Tables& tables, const egress_rule& rule) {
   const auto sets = tables.sets();
-  if (!is_usable(rule, sets.size())) return;
+  if (!is_coverable(rule, sets.size())) return;
   const std::uint32_t cover = cover_of(sets[rule.set]);
   if (cover != 0) enter(tables, Layout(tables.covers().size()), cover, rule);
 }
@@ -189,7 +195,7 @@ void rebuild_covers(Tables& tables) {
   const Layout layout(covers.size());
   std::vector<__u64> wanted(covers.size());
   for (const egress_rule& rule : tables.rules()) {
-    const std::uint32_t cover = is_usable(rule, sets.size()) ? cover_of(sets[rule.set]) : 0;
+    const std::uint32_t cover = is_coverable(rule, sets.size()) ? cover_of(sets[rule.set]) : 0;
     if (cover == 0) continue;
     const std::size_t first = layout.first_word(cover);
     for_each_word(layout.range_of(rule, cover), [&](std::uint32_t at, __u64 bits) { wanted[first + at] |= bits; });

@@ -13,7 +13,7 @@ namespace egress {
 /// 0: none, or none that can be.
 [[nodiscard]] std::uint32_t cover_of(const egress_set& set);
 
-/// Gives a set to which this many rules of IPv4 come the cover it needs, if there is room: one of its own when these
+/// Gives a set to which this many rules come the cover it needs, if there is room: one of its own when these
 /// are its first rules, a larger one when it has outgrown its own. Every rule with a record is in it. Returns the
 /// former one, or 0: packets may go by it until the next flip, so it is to be cleared after that.
 [[nodiscard]] std::uint32_t fit_cover(Tables& tables, std::uint32_t set, std::size_t added);

@@ -286,16 +286,11 @@ Result<void> Transaction::write(const Change& change) {
   return maintenance_.renew();
 }
 
-/// Sets of which more than an address is asked get bitmaps for what they are going to hold.
+/// Each set gets a bitmap for what it is going to hold.
 void Transaction::make_covers(const Change& change, std::uint32_t set_of_list) {
   std::map<std::uint32_t, std::size_t> added;
-  for (const egress_rule& record : records_) added[record.set] += (record.flags & EGRESS_RULE_V4) != 0 ? 1 : 0;
-  if (change.list) {
-    added[set_of_list] +=
-        static_cast<std::size_t>(std::ranges::count_if(change.list->destinations, [](const Destination& destination) {
-          return destination.prefix->address.family == Family::V4;
-        }));
-  }
+  for (const egress_rule& record : records_) ++added[record.set];
+  if (change.list) added[set_of_list] += change.list->destinations.size();
   for (const auto& [set, rules] : added) {
     if (const std::uint32_t outgrown = fit_cover(tables_, set, rules); outgrown != 0) outgrown_.push_back(outgrown);
   }

@@ -76,15 +76,25 @@ bool passes_through_sieve(Tables& tables, const egress_index_key& key, bool v6) 
   return (tables.sieve()[egress_sieve_word(hash) & (tables.sieve().size() - 1)] & bits) == bits;
 }
 
+/// Whether there are rules of IPv6 that are in no cover.
+bool has_short_prefixes(Tables& tables, const egress_set& set) {
+  const egress_run run = set.lists[EGRESS_LIST_V6];
+  for (std::uint32_t i = 0; i < run.count; ++i) {
+    if (tables.shapes()[run.first + i].plen < EGRESS_COVER_PLEN_V6) return true;
+  }
+  return false;
+}
+
 /// Whether the cover of a set says that none of its rules holds the address.
 bool is_uncovered(const Walk& walk, std::uint32_t set) {
   const std::uint32_t cover = walk.tables.sets()[set].flags >> EGRESS_SET_COVER_SHIFT;
-  if (walk.is_v6() || cover == 0) return false;
+  if (cover == 0 || (walk.is_v6() && has_short_prefixes(walk.tables, walk.tables.sets()[set]))) return false;
   const auto covers = walk.tables.covers();
   const auto unit_log = static_cast<std::uint32_t>(std::countr_zero(covers.size()) - EGRESS_COVER_UNITS_LOG);
   std::uint32_t address = 0;
   std::memcpy(&address, walk.flow.destination.bytes.data(), sizeof address);
-  const std::uint32_t bit = egress_cover_bit(cover, unit_log, ntohl(address));
+  const std::uint32_t bit =
+      walk.is_v6() ? egress_cover_bit_v6(cover, unit_log, address) : egress_cover_bit(cover, unit_log, ntohl(address));
   return (covers[egress_cover_word(cover, unit_log) + bit / 64] >> bit % 64 & 1) == 0;
 }
 

@@ -58,12 +58,21 @@ TEST_F(Covers, AWidePrefixTakesAllItsBits) {
   EXPECT_EQ(bits_set(), 64u);
 }
 
-TEST_F(Covers, RulesOfIPv6HaveNone) {
+TEST_F(Covers, OfIPv6TheFirst32BitsAreHashed) {
   add(cgroup("/app"), "drop 2001:db8::1");
-  EXPECT_EQ(cover(), 0u);
-  add(cgroup("/app"), "drop 10.0.0.1");
-  EXPECT_NE(cover(), 0u) << "none of its rules was of IPv4 before";
-  EXPECT_EQ(fate("/app", "2001:db8::1"), "drop");
+  ASSERT_NE(cover(), 0u);
+  add(cgroup("/app"), "drop 2001:db8:7::/48");
+  add(cgroup("/app"), "drop 2001:db8::/32");
+  EXPECT_EQ(bits_set(), 1u);
+  EXPECT_EQ(fate("/app", "2001:db8:7::9"), "drop");
+  EXPECT_EQ(fate("/app", "2001:db9::1"), "pass");
+}
+
+TEST_F(Covers, ShorterPrefixesOfIPv6AreInNone) {
+  add(cgroup("/app"), "drop 2001:db8::1");
+  add(cgroup("/app"), "drop 2000::/3");
+  EXPECT_EQ(bits_set(), 1u);
+  EXPECT_EQ(fate("/app", "2abc::1"), "drop") << "the cover of such a set says nothing of IPv6";
 }
 
 TEST_F(Covers, ASetThatOutgrowsItsOwnGetsALargerOneAndTheFormerIsCleared) {
@@ -73,6 +82,17 @@ TEST_F(Covers, ASetThatOutgrowsItsOwnGetsALargerOneAndTheFormerIsCleared) {
   EXPECT_GT(EGRESS_COVER_LOG(cover()), EGRESS_COVER_LOG(first));
   EXPECT_EQ(bits_set(), 40u) << "each rule has its bit in one cover, the former ones are clear";
   for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", std::to_string(1 + i) + ".9.0.1"), "drop");
+}
+
+TEST_F(Covers, RulesOfBothFamiliesMoveToTheLargerOne) {
+  for (int i = 0; i < 40; ++i) {
+    add(cgroup("/app"), "drop " + std::to_string(1 + i) + ".9.0.1");
+    if (i % 2 == 0) add(cgroup("/app"), "drop 20" + std::to_string(10 + i) + "::1");
+  }
+  for (int i = 0; i < 40; i += 2) {
+    EXPECT_EQ(fate("/app", std::to_string(1 + i) + ".9.0.1"), "drop");
+    EXPECT_EQ(fate("/app", "20" + std::to_string(10 + i) + "::1"), "drop");
+  }
 }
 
 TEST_F(Covers, FewRulesThatHoldMuchDoNotMakeItLarger) {
