@@ -83,6 +83,14 @@ void enter(Tables& tables, const Layout& layout, std::uint32_t cover, const egre
   });
 }
 
+/// Every rule of a set that has a record.
+void enter_all(Tables& tables, const Layout& layout, std::uint32_t cover, std::uint32_t set) {
+  const std::size_t sets = tables.sets().size();
+  for (const egress_rule& rule : tables.rules()) {
+    if (is_coverable(rule, sets) && rule.set == set) enter(tables, layout, cover, rule);
+  }
+}
+
 /// Which units belong to a set.
 std::bitset<EGRESS_COVER_UNITS> taken_units(Tables& tables) {
   std::bitset<EGRESS_COVER_UNITS> taken;
@@ -160,8 +168,7 @@ std::uint32_t cover_of(const egress_set& set) {
 }
 
 std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) {
-  const std::size_t sets = tables.sets().size();
-  if (added == 0 || index >= sets) return 0;
+  if (added == 0 || index >= tables.sets().size()) return 0;
   const Layout layout(tables.covers().size());
   egress_set& set = tables.sets()[index];
   const std::uint32_t former = cover_of(set);
@@ -175,9 +182,7 @@ std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) 
   }
   const std::uint32_t cover = log <= largest_log ? find_room(tables, layout, log) : 0;
   if (cover == 0) return 0;  // a crowded one says less and less, and nothing wrong
-  for (const egress_rule& rule : tables.rules()) {
-    if (former != 0 && is_coverable(rule, sets) && rule.set == index) enter(tables, layout, cover, rule);
-  }
+  if (former != 0) enter_all(tables, layout, cover, index);
   give(tables, set, cover);
   return former;
 }
