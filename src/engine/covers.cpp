@@ -113,7 +113,7 @@ bool is_clear(Tables& tables, const Layout& layout, std::uint32_t cover) {
   return true;
 }
 
-/// Units that belong to nobody; 0 if there are none. What a killed writer left there may still be asked for, and is
+/// Units that belong to nobody; 0 if there are none. What a failed writer left there may still be asked for, and is
 /// passed over.
 std::uint32_t find_room(Tables& tables, const Layout& layout, std::uint32_t log) {
   const auto taken = taken_units(tables);
