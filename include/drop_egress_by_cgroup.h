@@ -458,6 +458,7 @@ struct egress_meta {
 };
 
 #define EGRESS_DEFAULT_MAX_RULES 65536
+#define EGRESS_DEFAULT_MAX_MAP_RULES 65536 /* of drop_configs and cgroup_rules */
 
 #ifdef __cplusplus
 #define EGRESS_ASSERT(what) static_assert(what, #what)

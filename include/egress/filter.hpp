@@ -24,12 +24,15 @@ struct Instance {
 };
 
 constexpr std::uint32_t default_max_rules = 65536;
+constexpr std::uint32_t default_max_map_rules = 65536;
 
 /// Settings fixed when the program is loaded.
 struct LoadSettings {
-  /// 1 to 16,777,216; also the size of the template's maps. Subjects and policies have as many places, but no more
-  /// than default_max_rules. nullopt: that of the instance, or default_max_rules.
+  /// 1 to 16,777,216. Subjects and policies have as many places, but no more than 65,536. nullopt: that of the
+  /// instance, or default_max_rules.
   std::optional<std::uint32_t> max_rules;
+  /// Room for rules that other tools write into the template's maps; as above.
+  std::optional<std::uint32_t> max_map_rules = {};
   bool debug = false;  ///< print each verdict to the kernel's trace pipe
 };
 

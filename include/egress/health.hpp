@@ -66,6 +66,7 @@ struct RuleStates {
   std::size_t door = 0;   ///< of the template's maps
   std::size_t refusing_sockets = 0;  ///< in force, and refuse packet sockets
   std::size_t capacity = 0;
+  std::size_t door_capacity = 0;
 };
 
 /// The state of one instance as the kernel tells it: found by object ids, not by looking into the pin directory.

@@ -34,6 +34,7 @@ struct Options {
   std::optional<std::string> file;
   std::optional<std::string> confirm;
   std::optional<std::string> max_rules;
+  std::optional<std::string> max_map_rules;
   std::optional<std::string> established;
   bool replace = false;
   bool include_nd = false;

@@ -91,7 +91,8 @@ Json health_json(const Health& health) {
                    {"trial", health.rules.trial},
                    {"map", health.rules.door},
                    {"refusing_sockets", health.rules.refusing_sockets},
-                   {"capacity", health.rules.capacity}};
+                   {"capacity", health.rules.capacity},
+                   {"map_capacity", health.rules.door_capacity}};
   json["hooks"] = hooks_json(health);
   json["features"] = features_json(health);
   json["memory_bytes"] = total_memory(health);
@@ -111,7 +112,9 @@ std::string summary_text(const Health& health) {
   if (!health.root.empty()) out += fmt::format("cgroup root  {}\n", escape(health.root));
   if (!health.loaded) return out;
   out += fmt::format("rules        {} of {}", health.rules.live, health.rules.capacity);
-  if (health.rules.door > 0) out += fmt::format(", {} of other tools", health.rules.door);
+  if (health.rules.door > 0) {
+    out += fmt::format(", {} of {} of other tools", health.rules.door, health.rules.door_capacity);
+  }
   if (health.rules.trial > 0) out += fmt::format(", {} wait for egress confirm", health.rules.trial);
   return out + "\n";
 }

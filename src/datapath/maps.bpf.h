@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Settings of a load (rodata) and the maps. Sizes marked "loader" are set before the
- * load from the wished number of rules; what is written here is the default.
+ * load from the wished numbers of rules; what is written here is the default.
  */
 #ifndef EGRESS_DATAPATH_MAPS_H
 #define EGRESS_DATAPATH_MAPS_H
@@ -10,6 +10,7 @@
 #include "datapath/kernel.bpf.h"
 
 #define DEFAULT_RULES EGRESS_DEFAULT_MAX_RULES
+#define DEFAULT_MAP_RULES EGRESS_DEFAULT_MAX_MAP_RULES
 #define DEFAULT_HEADS EGRESS_DEFAULT_MAX_RULES /* a power of two */
 #define DEFAULT_SIEVE (EGRESS_DEFAULT_MAX_RULES / EGRESS_SIEVE_RULES_PER_WORD)
 #define DEFAULT_COVER_UNIT_LOG 3 /* EGRESS_DEFAULT_MAX_RULES / EGRESS_COVER_RULES_PER_WORD / EGRESS_COVER_UNITS is 8 */
@@ -49,8 +50,8 @@ const volatile bool debug = false;
 	} name_ SEC(".maps")
 
 /* The template's maps. */
-HASH(drop_configs, __u32, struct drop_config, DEFAULT_RULES, BPF_F_NO_PREALLOC);          /* loader */
-HASH(cgroup_rules, __u64, __u32, DEFAULT_RULES, BPF_F_NO_PREALLOC);                       /* loader */
+HASH(drop_configs, __u32, struct drop_config, DEFAULT_MAP_RULES, BPF_F_NO_PREALLOC);      /* loader */
+HASH(cgroup_rules, __u64, __u32, DEFAULT_MAP_RULES, BPF_F_NO_PREALLOC);                   /* loader */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -67,7 +68,7 @@ SHARED_ARRAY(sieve, __u64, DEFAULT_SIEVE);                                      
 SHARED_ARRAY(covers, __u64, EGRESS_COVER_UNITS << DEFAULT_COVER_UNIT_LOG);                /* loader */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 2 * DEFAULT_RULES);                                           /* loader */
+	__uint(max_entries, DEFAULT_RULES + DEFAULT_MAP_RULES);                           /* loader */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct egress_counter);

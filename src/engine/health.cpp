@@ -83,18 +83,17 @@ void count(const egress_rule& rule, const egress_control& control, std::uint64_t
   if (live && (rule.flags & EGRESS_RULE_NO_PACKET_SOCKETS)) ++states.refusing_sockets;
 }
 
-std::size_t count_doors(const FoundInstance& found) {
+void count_doors(const FoundInstance& found, RuleStates& states) {
   const Fd* fd = map_of(found, "drop_configs");
   Result<Fd> copy = fd ? fd->duplicate() : Error{};
-  if (!copy) return 0;
+  if (!copy) return;
   auto doors = HashMap<std::uint32_t, drop_config>::adopt(std::move(*copy));
   auto entries = doors ? doors->entries() : Error{};
-  if (!entries) return 0;
-  std::size_t number = 0;
+  if (!entries) return;
+  states.door_capacity = doors->info().max_entries;
   for (const auto& [id, config] : *entries) {
-    if (config.cgroup_id != 0 && !(config.flags & DROP_CONFIG_CANARY)) ++number;
+    if (config.cgroup_id != 0 && !(config.flags & DROP_CONFIG_CANARY)) ++states.door;
   }
-  return number;
 }
 
 RuleStates rule_states(const FoundInstance& found, const egress_control& control, std::uint64_t now) {
@@ -105,7 +104,7 @@ RuleStates rule_states(const FoundInstance& found, const egress_control& control
   if (!rules) return states;
   states.capacity = rules->span().size();
   for (const egress_rule& rule : rules->span()) count(rule, control, now, states);
-  states.door = count_doors(found);
+  count_doors(found, states);
   return states;
 }
 

@@ -76,10 +76,12 @@ Result<RawMap> RawMap::adopt(Fd fd) {
 
 Error RawMap::failure(const char* operation, int code) const {
   if (code != E2BIG) return system_error(operation, "map '" + info_.name + "'", code);
+  const bool of_template = info_.name == "drop_configs" || info_.name == "cgroup_rules";
   return Error{.operation = operation,
                .object = "map '" + info_.name + "'",
                .cause = "rule table full (" + std::to_string(info_.max_entries) + " entries)",
-               .remedy = "remove rules, or make room for more: egress load --max-rules N",
+               .remedy = std::string("remove rules, or make room for more: egress load ") +
+                         (of_template ? "--max-map-rules N" : "--max-rules N"),
                .code = code};
 }
 

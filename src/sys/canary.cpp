@@ -98,6 +98,14 @@ std::uint64_t boot_clock() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+Error write_error(const char* map, int code) {
+  Error error = system_error("write map", map, code);
+  if (code != E2BIG) return error;
+  error.cause = "full of rules of other tools";
+  error.remedy = "remove some, or load with more: egress load --max-map-rules N";
+  return error;
+}
+
 /// The entries of the template's maps that make the rule, removed again.
 class CanaryRule {
  public:
@@ -113,7 +121,7 @@ class CanaryRule {
     if (Result<void> done = rule.take_free_id(config); !done) return std::move(done).error();
     const int failed = bpf_map_update_elem(site.cgroup_rules_fd, &cgroup, &rule.id_, BPF_NOEXIST);
     const int err = errno;
-    if (failed) return system_error("write map", "cgroup_rules", err);
+    if (failed) return write_error("cgroup_rules", err);
     return rule;
   }
   CanaryRule(CanaryRule&& other) noexcept
@@ -139,7 +147,7 @@ class CanaryRule {
       if (bpf_map_update_elem(site_.drop_configs_fd, &id, &config, BPF_NOEXIST) == 0) return id_ = id, Result<void>();
       err = errno;
     }
-    return system_error("write map", "drop_configs", err);
+    return write_error("drop_configs", err);
   }
 
   CanarySite site_;

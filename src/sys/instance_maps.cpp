@@ -16,6 +16,13 @@ namespace {
 
 constexpr std::uint32_t most_subjects = 65536;
 
+/// Of rules, and of those of other tools. A hash takes 16 bytes for each place up to the next power of two: that
+/// is filled, but not doubled for what rarely counts at once.
+std::uint32_t counters_for(const Room& room) {
+  const std::uint32_t few = std::min(room.rules + room.map_rules, 2 * most_subjects);
+  return std::max({few, std::bit_ceil(room.rules), std::bit_ceil(room.map_rules)});
+}
+
 template <typename V>
 Result<V> read_single(int map_fd, const char* name) {
   Result<MapInfo> info = map_info(map_fd);
@@ -44,26 +51,29 @@ std::uint32_t heads_mask(std::uint32_t max_rules) {
   return std::bit_ceil(std::max<std::uint32_t>(max_rules, EGRESS_HEADS_LEAST)) - 1;
 }
 
+std::uint32_t sieve_mask(std::uint32_t max_rules) {
+  return std::bit_ceil(std::max<std::uint32_t>(max_rules / EGRESS_SIEVE_RULES_PER_WORD, 64)) - 1;
+}
+
 std::uint32_t cover_unit_log(std::uint32_t max_rules) {
   const std::uint32_t words = std::max<std::uint32_t>(max_rules / EGRESS_COVER_RULES_PER_WORD, EGRESS_COVER_UNITS);
   return static_cast<std::uint32_t>(std::countr_zero(std::bit_ceil(words))) - EGRESS_COVER_UNITS_LOG;
 }
 
-std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules) {
-  const std::uint32_t n = max_rules;
+std::optional<std::uint32_t> entries_for(std::string_view map, const Room& room) {
+  const std::uint32_t n = room.rules;
   // Subjects and policies are fewer than rules, and each place costs memory whether it is used or not.
   const std::uint32_t subjects = std::min(n, most_subjects);
-  if (map == "rules" || map == "reasons" || map == "drop_configs" || map == "cgroup_rules") return n;
+  if (map == "rules" || map == "reasons") return n;
+  if (map == "drop_configs" || map == "cgroup_rules") return room.map_rules;
   if (map == "policy_names") return subjects;
   if (map == "anchor_names") return subjects;
   if (map == "sets" || map == "anchors") return subjects + 1;  // the first place is never used
   if (map == "shapes") return std::max(4 * subjects + 1024, 4096u);
   if (map == "heads") return (heads_mask(n) + 1 + (heads_mask(n) + 1) / 4) / 2;
-  // A power of two: the datapath cuts a hash to it by a mask.
-  if (map == "sieve") return std::bit_ceil(std::max(n / EGRESS_SIEVE_RULES_PER_WORD, 64u));
+  if (map == "sieve") return sieve_mask(n) + 1;
   if (map == "covers") return std::uint32_t{EGRESS_COVER_UNITS} << cover_unit_log(n);
-  // Of rules, and of those of other tools. A hash takes 16 bytes for each place up to the next power of two.
-  if (map == "counters") return std::min(2 * n, std::max(std::bit_ceil(n), 2 * most_subjects));
+  if (map == "counters") return counters_for(room);
   if (map == "names") return 4 * subjects;
   if (map == "bindings") return most_subjects;
   return std::nullopt;

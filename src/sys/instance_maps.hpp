@@ -21,11 +21,20 @@ inline constexpr std::array<std::string_view, 2> private_maps{"cache", "sweeper"
 /// Open maps by name.
 using MapFds = std::map<std::string, Fd>;
 
-/// Entries that a map of the contract has for `max_rules`; nullopt = as the object says.
-[[nodiscard]] std::optional<std::uint32_t> entries_for(std::string_view map, std::uint32_t max_rules);
+/// For how many rules an instance is made.
+struct Room {
+  std::uint32_t rules = EGRESS_DEFAULT_MAX_RULES;
+  std::uint32_t map_rules = EGRESS_DEFAULT_MAX_MAP_RULES;  ///< of other tools, in the template's maps
+};
+
+/// Entries that a map of the contract has; nullopt = as the object says.
+[[nodiscard]] std::optional<std::uint32_t> entries_for(std::string_view map, const Room& room);
 
 /// Places of the plain part of `heads` minus one.
 [[nodiscard]] std::uint32_t heads_mask(std::uint32_t max_rules);
+
+/// Words of `sieve` minus one.
+[[nodiscard]] std::uint32_t sieve_mask(std::uint32_t max_rules);
 
 /// The log of the words of a unit of `covers`.
 [[nodiscard]] std::uint32_t cover_unit_log(std::uint32_t max_rules);

@@ -29,10 +29,14 @@ Error refuse(std::string object, std::string cause, std::string remedy) {
   return Error{ErrorKind::Failed, "load", std::move(object), std::move(cause), std::move(remedy), 0};
 }
 
+Result<void> check_range(const char* what, const std::optional<std::uint32_t>& number) {
+  if (!number || (*number != 0 && *number <= most_rules)) return {};
+  return usage_error(what + (" " + std::to_string(*number)), "out of range", "1 to 16777216");
+}
+
 Result<void> check_settings(const Instance& instance, const LoadSettings& settings) {
-  if (settings.max_rules && (*settings.max_rules == 0 || *settings.max_rules > most_rules)) {
-    return usage_error("max_rules " + std::to_string(*settings.max_rules), "out of range", "1 to 16777216");
-  }
+  if (Result<void> good = check_range("max_rules", settings.max_rules); !good) return good;
+  if (Result<void> good = check_range("max_map_rules", settings.max_map_rules); !good) return good;
   if (instance.pin_dir.size() >= sizeof(egress_meta::pin_dir)) return usage_error("pin directory", "path too long");
   return {};
 }
@@ -48,14 +52,14 @@ class Loading {
   Loading(const Instance& instance, const LoadSettings& settings, const CgroupTree& tree, const PinDirectory& directory)
       : instance_(instance),
         settings_(settings),
-        max_rules_(settings.max_rules.value_or(default_max_rules)),
+        room_{settings.max_rules.value_or(default_max_rules), settings.max_map_rules.value_or(default_max_map_rules)},
         tree_(tree),
         directory_(directory),
         pins_(directory) {}
 
   Result<Loaded> run() {
     if (Result<void> done = find_existing(); !done) return std::move(done).error();
-    Result<Object> object = Object::load({root_id(), tree_.level(), max_rules_, settings_.debug}, existing_);
+    Result<Object> object = Object::load({root_id(), tree_.level(), room_, settings_.debug}, existing_);
     if (!object) return std::move(object).error();
     if (Result<void> done = prepare_maps(*object); !done) return std::move(done).error();
     if (Result<void> done = bind_maps(*object); !done) return std::move(done).error();
@@ -132,22 +136,30 @@ class Loading {
     }
     Result<std::unique_ptr<KernelTables>> tables = KernelTables::adopt(std::move(copies), KernelTables::Access::Read);
     if (!tables) return std::move(tables).error();
-    return check_meta((*tables)->meta());
+    if (Result<void> good = check_root((*tables)->meta()); !good) return good;
+    return take_room((*tables)->meta());
   }
 
-  Result<void> check_meta(const egress_meta& meta) {
-    if (meta.root_id != root_id()) {
-      return refuse(instance_.pin_dir, "in use for the cgroup root " + std::string(meta.root_path),
-                    "choose another pin directory, or egress unload first");
-    }
-    if (meta.max_rules != settings_.max_rules.value_or(meta.max_rules)) {
-      return refuse(
-          instance_.pin_dir,
-          "loaded for " + std::to_string(meta.max_rules) + " rules, not " + std::to_string(*settings_.max_rules),
-          "load without a number, or egress unload first (egress export saves the rules)");
-    }
-    max_rules_ = meta.max_rules;
-    return {};
+  Result<void> check_root(const egress_meta& meta) const {
+    if (meta.root_id == root_id()) return {};
+    return refuse(instance_.pin_dir, "in use for the cgroup root " + std::string(meta.root_path),
+                  "choose another pin directory, or egress unload first");
+  }
+
+  /// What is loaded keeps its sizes.
+  Result<void> take_room(const egress_meta& meta) {
+    Result<MapInfo> template_map = map_info(existing_.at("drop_configs").get());
+    if (!template_map) return std::move(template_map).error();
+    room_ = {meta.max_rules, template_map->max_entries};
+    if (Result<void> same = check_room("rules", settings_.max_rules, room_.rules); !same) return same;
+    return check_room("rules of other tools", settings_.max_map_rules, room_.map_rules);
+  }
+
+  Result<void> check_room(const char* what, const std::optional<std::uint32_t>& wanted, std::uint32_t is) const {
+    if (wanted.value_or(is) == is) return {};
+    return refuse(instance_.pin_dir,
+                  "loaded for " + std::to_string(is) + " " + what + ", not " + std::to_string(*wanted),
+                  "load without a number, or egress unload first (egress export saves the rules)");
   }
 
   /// First pins of the maps, `meta` last; pins that an earlier instance lost are made again.
@@ -199,7 +211,7 @@ class Loading {
     egress_meta meta{};
     meta.magic = EGRESS_MAGIC;
     meta.abi = EGRESS_ABI;
-    meta.max_rules = max_rules_;
+    meta.max_rules = room_.rules;
     meta.layout = layout_hash();
     meta.root_id = root_id();
     meta.root_level = tree_.level();
@@ -288,7 +300,7 @@ class Loading {
 
   const Instance& instance_;
   const LoadSettings& settings_;
-  std::uint32_t max_rules_;
+  Room room_;
   const CgroupTree& tree_;
   const PinDirectory& directory_;
   PinTransaction pins_;

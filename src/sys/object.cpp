@@ -20,10 +20,10 @@ using Groups = std::array<bool, hook_groups.size()>;
 
 constexpr std::size_t index_of(HookGroup group) { return static_cast<std::size_t>(group); }
 
-void size_maps(bpf_object* object, std::uint32_t max_rules) {
+void size_maps(bpf_object* object, const Room& room) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
-    if (const auto entries = entries_for(bpf_map__name(map), max_rules)) bpf_map__set_max_entries(map, *entries);
+    if (const auto entries = entries_for(bpf_map__name(map), room)) bpf_map__set_max_entries(map, *entries);
   }
 }
 
@@ -145,13 +145,13 @@ class ObjectLoading {
     if (!skeleton) return load_error(err, capture.log());
     skeleton->rodata->root_id = settings_.root_id;
     skeleton->rodata->root_level = settings_.root_level;
-    skeleton->rodata->rules_size = settings_.max_rules;
-    skeleton->rodata->heads_mask = heads_mask(settings_.max_rules);
-    skeleton->rodata->sieve_mask = *entries_for("sieve", settings_.max_rules) - 1;
-    skeleton->rodata->cover_unit_log = cover_unit_log(settings_.max_rules);
+    skeleton->rodata->rules_size = settings_.room.rules;
+    skeleton->rodata->heads_mask = heads_mask(settings_.room.rules);
+    skeleton->rodata->sieve_mask = sieve_mask(settings_.room.rules);
+    skeleton->rodata->cover_unit_log = cover_unit_log(settings_.room.rules);
     skeleton->rodata->debug = settings_.debug;
     skeleton->rodata->has_kernel_context = kernel_context_;
-    size_maps(skeleton->obj, settings_.max_rules);
+    size_maps(skeleton->obj, settings_.room);
     choose_programs(skeleton->obj, groups);
     if (Result<void> reused = reuse_maps(skeleton->obj, existing_); !reused) return std::move(reused).error();
     const int failed = drop_egress_by_cgroup__load(skeleton.get());

@@ -24,7 +24,7 @@ class Object {
   struct Settings {
     std::uint64_t root_id = 0;
     std::uint32_t root_level = 0;
-    std::uint32_t max_rules = 0;
+    Room room;
     bool debug = false;
   };
 

@@ -49,7 +49,7 @@ class StrictObject {
     skeleton_->rodata->root_level = meta.root_level;
     skeleton_->rodata->rules_size = meta.max_rules;
     skeleton_->rodata->heads_mask = heads_mask(meta.max_rules);
-    skeleton_->rodata->sieve_mask = *entries_for("sieve", meta.max_rules) - 1;
+    skeleton_->rodata->sieve_mask = sieve_mask(meta.max_rules);
     skeleton_->rodata->cover_unit_log = cover_unit_log(meta.max_rules);
   }
 

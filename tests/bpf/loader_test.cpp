@@ -127,6 +127,25 @@ TEST(Loader, RefusesAnotherSizeAndKeepsTheOldProgram) {
   EXPECT_EQ(program_of_link(at.pin("link_egress_skb")), program);
 }
 
+TEST(Loader, SizesTheTemplatesMapsByThemselves) {
+  const PrivateInstance at("map-size");
+  const auto entries = [&at](const char* map) {
+    const Fd pin(bpf_obj_get(at.pin(map).c_str()));
+    const Result<MapInfo> info = map_info(pin.get());
+    return info ? info->max_entries : 0;
+  };
+  ASSERT_TRUE(load(at.get(), LoadSettings{.max_rules = 1024, .max_map_rules = 16}).ok());
+  EXPECT_EQ(entries("drop_configs"), 16u);
+  EXPECT_EQ(entries("cgroup_rules"), 16u);
+  EXPECT_EQ(entries("rules"), 1024u);
+  const Result<Loaded> other = load(at.get(), LoadSettings{.max_rules = {}, .max_map_rules = 17});
+  ASSERT_FALSE(other.ok());
+  EXPECT_NE(other.error().message().find("loaded for 16 rules of other tools, not 17"), std::string::npos)
+      << other.error().message();
+  EXPECT_TRUE(load(at.get(), LoadSettings{.max_rules = {}, .max_map_rules = 16}).ok());
+  EXPECT_TRUE(load(at.get(), LoadSettings{}).ok());
+}
+
 TEST(Loader, KeepsTheSizeThereIsWhenNoneIsNamed) {
   const PrivateInstance at("same-size");
   ASSERT_TRUE(load(at.get(), small_settings()).ok());
@@ -240,6 +259,7 @@ TEST(Loader, RefusesSizesOutOfRange) {
   const PrivateInstance at("range");
   EXPECT_EQ(load(at.get(), LoadSettings{.max_rules = 0}).error().kind, ErrorKind::Usage);
   EXPECT_EQ(load(at.get(), LoadSettings{.max_rules = (1u << 24) + 1}).error().kind, ErrorKind::Usage);
+  EXPECT_EQ(load(at.get(), LoadSettings{.max_rules = {}, .max_map_rules = 0}).error().kind, ErrorKind::Usage);
   EXPECT_FALSE(exists(at.get().pin_dir));
 }
 

@@ -263,6 +263,31 @@ TEST_F(Door, StandsBesideRulesOfTheCommandWhicheverCameFirst) {
   EXPECT_EQ(listed(second[0])["packets"], 2);
 }
 
+TEST_F(Door, FullMapsRefuseWhatOtherToolsWriteAndTheCommandGoesOn) {
+  const Actor actor = lab().actor("/a");
+  (void)done("unload");
+  (void)done("load --max-map-rules 2");
+  drop_config other = config();
+  other.cgroup_id = lab().cgroup_id("/");
+  tool_adds(77, config());
+  tool_adds(78, other);
+  const PinnedMap configs(pin("drop_configs"));
+  EXPECT_FALSE(configs.update(std::uint32_t{79}, config()));
+  EXPECT_EQ(errno, E2BIG);
+  EXPECT_TRUE(configs.update(std::uint32_t{77}, config())) << "what is there can be replaced";
+  (void)added("drop cgroup /a to 203.0.113.8,203.0.113.9,203.0.113.10");
+  wait_a_tick();
+  EXPECT_EQ(actor.try_udp(target), EPERM);
+  EXPECT_EQ(actor.try_udp({"203.0.113.10", port}), EPERM);
+  EXPECT_EQ(lab().list().size(), 5U);
+  const nlohmann::json status = lab().egress("status -o json").json();
+  EXPECT_EQ(status["rules"]["map"], 2);
+  EXPECT_EQ(status["rules"]["map_capacity"], 2);
+  EXPECT_NE(status["findings"].dump().find("--max-map-rules"), std::string::npos) << status["findings"].dump();
+  (void)done("rm 77");
+  EXPECT_TRUE(configs.update(std::uint32_t{79}, config()));
+}
+
 TEST_F(Door, AnAllowOfTheCommandDoesNotOverrideIt) {
   const Actor actor = lab().actor("/a");
   (void)added("allow cgroup /a to 203.0.113.7");
