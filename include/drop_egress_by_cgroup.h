@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 6
+#define EGRESS_ABI 7
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -94,7 +94,8 @@ enum egress_chain {
 struct egress_rule {
 	__u32 id;
 	__u32 next[EGRESS_CHAINS]; /* ids; 0 ends a chain */
-	__u32 set;                 /* index into `sets` */
+	__u16 set;                 /* index into `sets` */
+	__u16 reason;              /* key of `reasons`; 0 = none */
 	__u8 action;               /* enum egress_action */
 	__u8 flags;                /* EGRESS_RULE_* */
 	__u8 proto;                /* IP protocol number, with EGRESS_RULE_PROTO */
@@ -291,7 +292,8 @@ enum egress_list {
 #define EGRESS_SET_AUDIT 0x4 /* holds audit rules: every match is looked for */
 #define EGRESS_SET_COVER_SHIFT 16 /* the upper half names the cover of the set */
 
-/* `sets` (array, mmapable); index 0 is never used. Library writes. */
+/* `sets` (array, mmapable); index 0 is never used. Library writes. An index has 16 bits. */
+#define EGRESS_SETS_MAX 65535
 struct egress_set {
 	__u32 flags;
 	__u32 next;   /* next set of the same anchor; 0 ends */
@@ -390,7 +392,11 @@ static inline __u64 egress_device_key(__u32 netns, __u32 ifindex)
 	return (__u64)netns << 32 | ifindex;
 }
 
-/* `policy_names` (hash, key: policy, u32 > 0) and `reasons` (hash, key: rule id). */
+/*
+ * `policy_names` (hash, key: policy, u32 > 0) and `reasons` (hash, key: egress_rule.reason, u32). A text
+ * stands there once, however many rules name it; those that no record names are removed by the library.
+ */
+#define EGRESS_REASON_TEXTS_MAX 65535
 #define EGRESS_TEXT_MAX 256
 struct egress_text {
 	char text[EGRESS_TEXT_MAX]; /* UTF-8, zero-terminated */

@@ -172,7 +172,8 @@ std::optional<BootTime> decode_expiry(std::uint64_t expires_at) {
 egress_rule encode_rule(const RuleSpec& spec, const RulePlace& place) {
   egress_rule out{};
   out.id = static_cast<std::uint32_t>(place.id);
-  out.set = place.set;
+  out.set = static_cast<std::uint16_t>(place.set);
+  out.reason = place.reason;
   out.action = static_cast<std::uint8_t>(spec.action);
   out.flags = rule_flags(spec);
   out.proto = spec.destination.protocol.value_or(0);

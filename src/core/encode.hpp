@@ -49,6 +49,7 @@ struct RulePlace {
   std::uint32_t set = 0;
   std::uint32_t born = 0;  ///< epoch
   BootTime created_at;
+  std::uint16_t reason = 0;  ///< key of `reasons`
 };
 
 /// The record of a rule that stands in no chain yet. EGRESS_RULE_TRIAL_* are the engine's to add.

@@ -61,7 +61,7 @@ struct {
 
 /* Rules and their index. */
 SHARED_ARRAY(rules, struct egress_rule, DEFAULT_RULES);                                   /* loader */
-SHARED_ARRAY(sets, struct egress_set, DEFAULT_RULES + 1);                                 /* loader */
+SHARED_ARRAY(sets, struct egress_set, EGRESS_SETS_MAX + 1);                               /* loader */
 SHARED_ARRAY(shapes, struct egress_shape, 4 * DEFAULT_RULES);                             /* loader */
 SHARED_ARRAY(heads, struct egress_heads, (DEFAULT_HEADS + DEFAULT_HEADS / 4) / 2);         /* loader */
 SHARED_ARRAY(sieve, __u64, DEFAULT_SIEVE);                                                /* loader */
@@ -79,13 +79,13 @@ struct {
  * cgroup that could not be bound for want of memory would go unfiltered.
  */
 SHARED_ARRAY(anchors, struct egress_anchor, DEFAULT_RULES + 1);                           /* loader */
-HASH(names, struct egress_name_key, struct egress_name, 4 * DEFAULT_RULES, BPF_F_NO_PREALLOC); /* loader */
+HASH(names, struct egress_name_key, struct egress_name, 2 * DEFAULT_RULES, BPF_F_NO_PREALLOC); /* loader */
 HASH(bindings, __u64, struct egress_binding, DEFAULT_RULES, 0);                           /* loader */
 
 /* Texts: the datapath does not read them. */
 HASH(anchor_names, __u32, struct egress_anchor_name, DEFAULT_RULES + 1, BPF_F_NO_PREALLOC); /* loader */
 HASH(policy_names, __u32, struct egress_text, DEFAULT_RULES, BPF_F_NO_PREALLOC);          /* loader */
-HASH(reasons, __u32, struct egress_text, DEFAULT_RULES, BPF_F_NO_PREALLOC);               /* loader */
+HASH(reasons, __u32, struct egress_text, EGRESS_REASON_TEXTS_MAX, BPF_F_NO_PREALLOC);     /* loader */
 
 /* Devices whose frames are judged as those of one cgroup. */
 HASH(devices, __u64, struct egress_device, EGRESS_DEVICES_MAX, BPF_F_NO_PREALLOC);

@@ -120,10 +120,9 @@ static __noinline int remove_rule(struct egress_rule *rule)
 	unlink_everywhere(rule);
 	rule->id = 0; /* before the counter goes: see create_counter() */
 	bpf_map_delete_elem(&counters, &counter);
-	bpf_map_delete_elem(&reasons, &id);
 	rule->expires_at = 0;
 	rule->created_at = 0;
-	rule->set = 0;
+	rule->set = rule->reason = 0;
 	rule->action = rule->flags = rule->proto = rule->plen = 0;
 	rule->port_first = rule->port_last = 0;
 	rule->born = rule->died = 0;

@@ -6,6 +6,7 @@
 
 #include "engine/covers.hpp"
 #include "engine/index.hpp"
+#include "engine/reasons.hpp"
 #include "engine/records.hpp"
 #include "engine/sieve.hpp"
 
@@ -49,7 +50,6 @@ Result<std::vector<std::uint32_t>> settle_sets(Workbench& bench, const std::unor
 
 Result<void> free_rule(Tables& tables, std::uint32_t id) {
   if (auto done = tables.erase_counter(EGRESS_COUNTER_RULE | id); !done) return done;
-  if (auto done = tables.reasons().erase(id); !done) return done;
   egress_rule& rule = slot_of(tables, id);
   if (rule.id != id) return {};
   tables.store(rule.id, 0u);
@@ -57,8 +57,8 @@ Result<void> free_rule(Tables& tables, std::uint32_t id) {
   return {};
 }
 
-/// Counters and reasons of the rules of these sets: of many rules few have one.
-Result<void> forget_notes(Workbench& bench, const SetMarks& sets) {
+/// Counters of the rules of these sets: of many rules few have one.
+Result<void> forget_counters(Workbench& bench, const SetMarks& sets) {
   const auto goes = [&](std::uint64_t id) {
     if (id == 0 || id > std::numeric_limits<std::uint32_t>::max()) return false;
     const egress_rule& rule = slot_of(bench.tables, static_cast<std::uint32_t>(id));
@@ -71,13 +71,6 @@ Result<void> forget_notes(Workbench& bench, const SetMarks& sets) {
     if (!goes(key)) continue;
     if (auto done = bench.maintenance.beat(); !done) return done;
     if (auto done = bench.tables.erase_counter(key); !done) return done;
-  }
-  auto reasons = bench.tables.reasons().keys();
-  if (!reasons) return std::move(reasons).error();
-  for (const std::uint32_t id : *reasons) {
-    if (!goes(id)) continue;
-    if (auto done = bench.maintenance.beat(); !done) return done;
-    if (auto done = bench.tables.reasons().erase(id); !done) return done;
   }
   return {};
 }
@@ -127,8 +120,9 @@ Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others) {
   if (!waited) return std::move(waited).error();
   if (!*waited) bench.world.wait_for_readers();
   if (auto done = bench.maintenance.renew(); !done) return done;
-  if (auto done = forget_notes(bench, sets); !done) return done;
+  if (auto done = forget_counters(bench, sets); !done) return done;
   if (auto done = forget_records(bench, sets); !done) return done;
+  if (auto done = prune_reasons(bench.tables); !done) return done;
   if (others) {
     rebuild_sieve(bench.tables);
   } else {
@@ -152,6 +146,7 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
     if (auto done = bench.maintenance.beat(); !done) return done;
     if (auto done = free_rule(bench.tables, id); !done) return done;
   }
+  if (auto done = prune_reasons(bench.tables); !done) return done;
   if (!rules.empty()) rebuild_sieve(bench.tables);
   for (const std::uint32_t set : *empty) free_set(bench.tables, set);
   if (auto done = bench.maintenance.renew(); !done) return done;

@@ -10,6 +10,7 @@
 #include "engine/apply.hpp"
 #include "engine/cut.hpp"
 #include "engine/doors.hpp"
+#include "engine/reasons.hpp"
 #include "engine/records.hpp"
 #include "engine/snapshot.hpp"
 #include "engine/transaction.hpp"
@@ -207,9 +208,13 @@ Result<void> refuse_any_on_trial(Transaction& transaction, const std::vector<Rul
 /// What must wait for the flip: rules that stay get their new deadlines and reasons. The policy is in force by
 /// then, so a reason that cannot be stored is no failure of it.
 Result<void> refresh(Tables& tables, Transaction& transaction, const ApplyPlan& plan) {
+  Reasons reasons(tables);
   for (const auto& [id, reason] : plan.reasons) {
-    static_cast<void>(reason.empty() ? tables.reasons().erase(id) : tables.reasons().put(id, make_text(reason)));
+    egress_rule& record = slot_of(tables, id);
+    const auto number = reasons.number_of(reason);
+    if (number && record.id == id) store_reason(tables, record, *number);
   }
+  if (!plan.reasons.empty()) static_cast<void>(prune_reasons(tables));
   return transaction.set_deadlines(plan.deadlines);
 }
 

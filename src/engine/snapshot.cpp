@@ -101,36 +101,39 @@ std::vector<std::uint32_t> in_order(Tables& tables, const Sets& sets, const Reco
   return order;
 }
 
-/// What a listing says beside the records: of many rules it is read at once.
+/// What a listing says beside the records: the counts of many rules are read at once.
 class Notes {
  public:
   Notes(Tables& tables, std::size_t rules) : tables_(tables), at_once_(rules > 256) {}
 
-  Result<void> add_to(Rule& rule) {
-    const auto id = static_cast<std::uint32_t>(rule.id);
+  Result<void> add_to(Rule& rule, const egress_rule& record) {
+    auto reason = reason_of(record.reason);
+    if (!reason) return std::move(reason).error();
+    rule.reason = std::move(*reason);
     if (at_once_) {
-      if (auto done = read_all(); !done) return done;
-      if (const auto reason = reasons_.find(id); reason != reasons_.end()) rule.reason = reason->second;
-      if (const auto counts = counts_.find(EGRESS_COUNTER_RULE | id); counts != counts_.end()) {
+      if (auto done = read_counts(); !done) return done;
+      if (const auto counts = counts_.find(EGRESS_COUNTER_RULE | record.id); counts != counts_.end()) {
         rule.counts = counts->second;
       }
       return {};
     }
-    auto reason = tables_.reasons().get(id);
-    if (!reason) return std::move(reason).error();
-    if (*reason) rule.reason = text_of(**reason);
-    auto counts = tables_.read_counter(EGRESS_COUNTER_RULE | id);
+    auto counts = tables_.read_counter(EGRESS_COUNTER_RULE | record.id);
     if (!counts) return std::move(counts).error();
     rule.counts = *counts;
     return {};
   }
 
  private:
-  Result<void> read_all() {
+  Result<std::string> reason_of(std::uint16_t number) {
+    if (number == 0) return std::string();
+    if (const auto known = reasons_.find(number); known != reasons_.end()) return known->second;
+    auto text = tables_.reasons().get(number);
+    if (!text) return std::move(text).error();
+    return reasons_.emplace(number, *text ? text_of(**text) : std::string()).first->second;
+  }
+
+  Result<void> read_counts() {
     if (std::exchange(read_, true)) return {};
-    auto reasons = tables_.reasons().entries();
-    if (!reasons) return std::move(reasons).error();
-    for (const auto& [id, text] : *reasons) reasons_.emplace(id, text_of(text));
     auto counters = tables_.read_counters();
     if (!counters) return std::move(counters).error();
     counts_.insert(counters->begin(), counters->end());
@@ -140,7 +143,7 @@ class Notes {
   Tables& tables_;
   bool at_once_;
   bool read_ = false;
-  std::unordered_map<std::uint32_t, std::string> reasons_;
+  std::unordered_map<std::uint16_t, std::string> reasons_;
   std::unordered_map<std::uint64_t, Counts> counts_;
 };
 
@@ -155,7 +158,7 @@ Result<std::vector<Rule>> decode_all(Notes& notes, const SetName& name, std::vec
     rule->subject = name.subject;
     rule->policy = name.policy;
     if (detail == Detail::Listing) {
-      if (auto done = notes.add_to(*rule); !done) return std::move(done).error();
+      if (auto done = notes.add_to(*rule, record); !done) return std::move(done).error();
     }
     rules.push_back(std::move(*rule));
   }

@@ -6,6 +6,7 @@
 
 #include "engine/covers.hpp"
 #include "engine/index.hpp"
+#include "engine/reasons.hpp"
 #include "engine/records.hpp"
 #include "engine/sieve.hpp"
 
@@ -81,7 +82,7 @@ Error rule_table_full(Tables& tables, std::size_t wanted) {
                0};
 }
 
-/// Whether other tools use an id. Few ids are asked for one by one: the map has as many places as there may be rules.
+/// Whether other tools use an id. Few ids are asked for one by one: the map may hold many.
 class DoorIds {
  public:
   [[nodiscard]] static Result<DoorIds> of(Tables& tables, std::size_t wanted) {
@@ -265,15 +266,7 @@ Result<void> Transaction::write(const Change& change) {
     if (!set) return std::move(set).error();
     set_of[place] = *set;
   }
-  records_.clear();
-  records_.reserve(change.added.size());
-  auto place = set_of.begin();
-  for (std::size_t i = 0; i < change.added.size(); ++i) {
-    const NewRule& rule = change.added[i];
-    if (place->first != rule.place) place = set_of.find(rule.place);
-    records_.push_back(encode_rule(rule.spec, {RuleId{ids_[i]}, place->second, control.pending, now_}));
-    if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
-  }
+  if (auto done = make_records(change, set_of); !done) return done;
   const std::uint32_t set_of_list = change.list ? set_of[change.list->place] : 0;
   make_covers(change, set_of_list);
   if (auto done = write_heads(set_of_list); !done) return done;
@@ -284,6 +277,24 @@ Result<void> Transaction::write(const Change& change) {
   }
   mark_removed(change);
   return maintenance_.renew();
+}
+
+Result<void> Transaction::make_records(const Change& change, const std::map<SetName, std::uint32_t>& set_of) {
+  records_.clear();
+  records_.reserve(change.added.size());
+  Reasons reasons(tables_);
+  auto place = set_of.begin();
+  for (std::size_t i = 0; i < change.added.size(); ++i) {
+    const NewRule& rule = change.added[i];
+    if (place->first != rule.place) place = set_of.find(rule.place);
+    if (auto done = maintenance_.beat(); !done) return done;
+    auto reason = reasons.number_of(rule.spec.reason);
+    if (!reason) return std::move(reason).error();
+    const RulePlace at{RuleId{ids_[i]}, place->second, tables_.control().pending, now_, *reason};
+    records_.push_back(encode_rule(rule.spec, at));
+    if (change.trial_deadline) records_.back().flags |= EGRESS_RULE_TRIAL_NEW;
+  }
+  return {};
 }
 
 /// Each set gets a bitmap for what it is going to hold.
@@ -343,17 +354,13 @@ Result<void> Transaction::write_rules(const Change& change) {
     if (change.progress && i % progress_step == 0) change.progress(i, 2 * records_.size());
     store_rule(tables_, records_[i]);
     enter_into_sieve(tables_, records_[i]);
-    if (auto done = write_notes(ids_[i], change.added[i].spec.reason); !done) return done;
+    if (auto done = write_counter(ids_[i]); !done) return done;
   }
   return {};
 }
 
-/// What a rule has beside its record.
-Result<void> Transaction::write_notes(std::uint32_t id, const std::string& reason) {
-  if (ids_.size() <= counters_made_ahead) {
-    if (auto done = tables_.create_counter(EGRESS_COUNTER_RULE | id); !done) return done;
-  }
-  return reason.empty() ? Result<void>() : tables_.reasons().put(id, make_text(reason));
+Result<void> Transaction::write_counter(std::uint32_t id) {
+  return ids_.size() <= counters_made_ahead ? tables_.create_counter(EGRESS_COUNTER_RULE | id) : Result<void>();
 }
 
 Result<void> Transaction::link(const Change& change) {

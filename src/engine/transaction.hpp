@@ -103,7 +103,8 @@ class Transaction {
   void make_covers(const Change& change, std::uint32_t set_of_list);
   [[nodiscard]] Result<void> write_heads(std::uint32_t set_of_list);
   [[nodiscard]] Result<void> write_rules(const Change& change);
-  [[nodiscard]] Result<void> write_notes(std::uint32_t id, const std::string& reason);
+  [[nodiscard]] Result<void> make_records(const Change& change, const std::map<SetName, std::uint32_t>& set_of);
+  [[nodiscard]] Result<void> write_counter(std::uint32_t id);
   [[nodiscard]] Result<void> write_new_list(const Change& change, std::uint32_t set);  // transaction_list.cpp
   [[nodiscard]] Result<void> link(const Change& change);
   void mark_removed(const Change& change);

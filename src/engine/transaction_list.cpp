@@ -4,6 +4,7 @@
 
 #include "core/encode.hpp"
 #include "engine/index.hpp"
+#include "engine/reasons.hpp"
 #include "engine/records.hpp"
 #include "engine/sieve.hpp"
 #include "engine/transaction.hpp"
@@ -96,7 +97,9 @@ Result<void> Transaction::write_new_list(const Change& change, std::uint32_t set
   const std::uint32_t epoch = tables_.control().epoch;
   RuleSpec like = list.like;
   like.destination = list.destinations.front();
-  const egress_rule model = encode_rule(like, {RuleId{ids.front()}, set, tables_.control().pending, now_});
+  auto reason = Reasons(tables_).number_of(like.reason);
+  if (!reason) return std::move(reason).error();
+  const egress_rule model = encode_rule(like, {RuleId{ids.front()}, set, tables_.control().pending, now_, *reason});
   if (ids.size() >= many) {
     static_cast<void>(tables_.rules().whole());
     static_cast<void>(tables_.heads().whole());
@@ -135,7 +138,7 @@ Result<void> Transaction::write_new_list(const Change& change, std::uint32_t set
     tables_.store_record(slot_of(tables_, rule.id), rule);
     tables_.store(*position.before, rule.id);
     enter_into_sieve(tables_, rule);
-    if (auto done = write_notes(rule.id, list.like.reason); !done) return done;
+    if (auto done = write_counter(rule.id); !done) return done;
   }
   return {};
 }

@@ -64,17 +64,21 @@ std::optional<std::uint32_t> entries_for(std::string_view map, const Room& room)
   const std::uint32_t n = room.rules;
   // Subjects and policies are fewer than rules, and each place costs memory whether it is used or not.
   const std::uint32_t subjects = std::min(n, most_subjects);
-  if (map == "rules" || map == "reasons") return n;
+  if (map == "rules") return n;
+  if (map == "reasons") return std::min<std::uint32_t>(n, EGRESS_REASON_TEXTS_MAX);
   if (map == "drop_configs" || map == "cgroup_rules") return room.map_rules;
   if (map == "policy_names") return subjects;
   if (map == "anchor_names") return subjects;
-  if (map == "sets" || map == "anchors") return subjects + 1;  // the first place is never used
+  // The first place is never used.
+  if (map == "sets") return std::min<std::uint32_t>(n, EGRESS_SETS_MAX) + 1;
+  if (map == "anchors") return subjects + 1;
   if (map == "shapes") return std::max(4 * subjects + 1024, 4096u);
   if (map == "heads") return (heads_mask(n) + 1 + (heads_mask(n) + 1) / 4) / 2;
   if (map == "sieve") return sieve_mask(n) + 1;
   if (map == "covers") return std::uint32_t{EGRESS_COVER_UNITS} << cover_unit_log(n);
   if (map == "counters") return counters_for(room);
-  if (map == "names") return 4 * subjects;
+  // An edge for each component of a path that is not shared with another subject.
+  if (map == "names") return std::max(2 * subjects, std::min(4 * subjects, 4096u));
   if (map == "bindings") return most_subjects;
   return std::nullopt;
 }

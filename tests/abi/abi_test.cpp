@@ -91,6 +91,7 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                 AT(egress_rule, id),
                                                 AT(egress_rule, next),
                                                 AT(egress_rule, set),
+                                                AT(egress_rule, reason),
                                                 AT(egress_rule, action),
                                                 AT(egress_rule, flags),
                                                 AT(egress_rule, proto),

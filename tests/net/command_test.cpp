@@ -174,6 +174,29 @@ TEST_F(Command, ListsEveryFieldOfTheContract) {
   EXPECT_EQ(table.find('\x1b'), std::string::npos) << "colour outside of a terminal";
 }
 
+TEST_F(Command, KeepsTheReasonOfManyRulesOnce) {
+  constexpr std::size_t many = 5000;
+  std::string list;
+  for (std::size_t i = 0; i < many; ++i)
+    list += "10.1." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "\n";
+  const Outcome outcome = lab().egress("drop cgroup /a -f - --reason IR-4211", list);
+  ASSERT_EQ(outcome.status, 0) << outcome.text();
+  const PinnedMap reasons(lab().pin_dir() + "/reasons");
+  EXPECT_EQ(reasons.size(), 1U);
+  (void)done("extend 2 for 2h");
+  const auto fresh = added("drop cgroup /a to 10.1.0.0 --replace --reason IR-4212");
+  ASSERT_EQ(fresh.size(), 1U);
+  EXPECT_EQ(reasons.size(), 2U);
+  EXPECT_EQ(listed(fresh[0])["reason"], "IR-4212");
+  const nlohmann::json rules = lab().list();
+  EXPECT_EQ(std::ranges::count_if(rules, [](const nlohmann::json& rule) { return rule["reason"] == "IR-4211"; }),
+            static_cast<std::ptrdiff_t>(many - 1));
+  (void)done("rm " + std::to_string(fresh[0]));
+  EXPECT_EQ(reasons.size(), 1U);
+  (void)done("rm --all");
+  EXPECT_EQ(reasons.size(), 0U);
+}
+
 TEST_F(Command, RemovesByIdSubjectPolicyAndAll) {
   const auto ids = added("drop cgroup /a to 203.0.113.7,203.0.113.8");
   ASSERT_EQ(ids.size(), 2U);

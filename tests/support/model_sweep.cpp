@@ -25,7 +25,6 @@ void unlink(FakeTables& tables, const egress_rule& rule, egress_chain chain) {
 void remove(FakeTables& tables, egress_rule& rule) {
   for (const egress_chain chain : chains_of(rule)) unlink(tables, rule, chain);
   tables.counters.erase(EGRESS_COUNTER_RULE | rule.id);
-  tables.reasons().remove(rule.id);
   egress_rule cleared{};
   std::copy(std::begin(rule.next), std::end(rule.next), std::begin(cleared.next));
   rule = cleared;

@@ -33,7 +33,7 @@ std::string network_bytes(std::initializer_list<int> bytes) {
 
 // ---- families, chains, lists ----
 
-constexpr std::uint32_t record_set = 0x123456;
+constexpr std::uint32_t record_set = 0x1234;
 
 /// The record of a rule for this destination.
 egress_rule record(const std::string& to) {
@@ -264,12 +264,13 @@ RuleSpec full_spec() {
           .is_loopback = false};
 }
 
-const RulePlace place{.id = RuleId{0x01020304}, .set = 0x0A0B0C, .born = 77, .created_at = {1000s}};
+const RulePlace place{.id = RuleId{0x01020304}, .set = 0x0A0B, .born = 77, .created_at = {1000s}, .reason = 0x0C0D};
 
 TEST(RuleRecord, HoldsEveryField) {
   const egress_rule record = encode_rule(full_spec(), place);
   EXPECT_EQ(record.id, 0x01020304u);
-  EXPECT_EQ(record.set, 0x0A0B0Cu);
+  EXPECT_EQ(record.set, 0x0A0Bu);
+  EXPECT_EQ(record.reason, 0x0C0Du);
   EXPECT_EQ(record.action, EGRESS_ACTION_AUDIT);
   EXPECT_EQ(record.flags, EGRESS_RULE_V4 | EGRESS_RULE_PROTO | EGRESS_RULE_INCLUDE_ND);
   EXPECT_EQ(record.proto, 17);

@@ -89,9 +89,9 @@ TEST(Findings, TellOfASweepThatIsLate) {
   const Instance instance;
   constexpr std::uint64_t second = 1'000'000'000;
   egress_control control{};
-  const auto code_at = [&](std::uint64_t now) {
+  const auto code_at = [&](std::uint64_t moment) {
     Findings findings;
-    check_maintenance({instance, nullptr, nullptr, control, {}, now}, findings);
+    check_maintenance({instance, nullptr, nullptr, control, {}, moment}, findings);
     return findings.empty() ? std::string() : findings[0].code;
   };
   EXPECT_EQ(code_at(100 * second), "") << "no timer here, nothing is late";
