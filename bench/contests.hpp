@@ -96,8 +96,10 @@ struct CommandTables {
   Table flush{"All rules removed", "ms,"}, flush_cpu{"The same, CPU time", "ms,"};
   Table add{"One rule added to a list", "ms,"}, add_cpu{"The same, CPU time", "ms,"};
   Table remove{"One rule removed from a list", "ms,"}, remove_cpu{"The same, CPU time", "ms,"};
-  Table bytes{"Kernel memory a rule, by /proc/meminfo", "bytes,"};
-  Table own_bytes{"Kernel memory a rule, by egress status", "bytes,"};
+  Table bytes{"Kernel memory a destination, by /proc/meminfo", "bytes,"};
+  Table own_bytes{"Kernel memory a destination, by egress status", "bytes,"};
+  Table whole{"All of its kernel memory, by egress status", "MB,"};
+  Table empty{"Kernel memory of an empty default instance, by egress status", "MB,"};
 };
 /// Leaves the stores filled.
 void contest_loads(Ground& ground, CommandTables& tables);

@@ -79,7 +79,8 @@ Named command_tables(const bench::CommandTables& tables) {
           {"flush_ms", &tables.flush},   {"flush_cpu_ms", &tables.flush_cpu},
           {"add_ms", &tables.add},       {"add_cpu_ms", &tables.add_cpu},
           {"remove_ms", &tables.remove}, {"remove_cpu_ms", &tables.remove_cpu},
-          {"bytes", &tables.bytes},      {"own_bytes", &tables.own_bytes}};
+          {"bytes", &tables.bytes},      {"own_bytes", &tables.own_bytes},
+          {"whole_mb", &tables.whole},   {"empty_mb", &tables.empty}};
 }
 
 Named packet_tables(const bench::Results& results) {

@@ -137,11 +137,13 @@ void add_memory(std::vector<Figure>& all, const CommandTables& tables) {
     const std::string peers = beside("nft", tables.bytes.own(name_of(nft_set, list)), 0) + "  " +
                               beside("ipset", tables.bytes.own(name_of(ipset, list)), 0) + "  " +
                               beside("LPM", tables.bytes.own(name_of(lpm, list)), 0);
-    all.push_back({.what = "kernel bytes a rule, by its maps: " + mine,
+    all.push_back({.what = "kernel bytes a destination, by its maps: " + mine,
                    .value = median(tables.own_bytes.own(mine)),
                    .limit = limit,
-                   .digits = 0});
-    all.push_back({.what = "kernel bytes a rule, by /proc/meminfo: " + mine,
+                   .digits = 0,
+                   .beside = beside("MB in all", tables.whole.own(mine), 1) + "  " +
+                             beside("empty default instance", tables.empty.own(mine), 1)});
+    all.push_back({.what = "kernel bytes a destination, by /proc/meminfo: " + mine,
                    .value = median(tables.bytes.own(mine)),
                    .limit = limit,
                    .digits = 0,

@@ -26,8 +26,9 @@ void prepare(const Ground& ground, CommandTables& tables) {
     const std::string base = name_of(ours, list);
     for (const Ground::Judge& each : ground.judges(list.family)) {
       if (each.list != list || each.who == alone) continue;
-      for (Table* table : {&tables.load, &tables.load_cpu, &tables.flush, &tables.flush_cpu, &tables.add,
-                           &tables.add_cpu, &tables.remove, &tables.remove_cpu, &tables.bytes, &tables.own_bytes}) {
+      for (Table* table :
+           {&tables.load, &tables.load_cpu, &tables.flush, &tables.flush_cpu, &tables.add, &tables.add_cpu,
+            &tables.remove, &tables.remove_cpu, &tables.bytes, &tables.own_bytes, &tables.whole, &tables.empty}) {
         table->row(each.name()).base = base;
       }
     }
@@ -50,7 +51,16 @@ void load(Store& store, CommandTables& tables) {
   note(tables.load, tables.load_cpu, store.name(), store.load());
   if (!is_weighed(store.list())) return;
   const double taken = kernel_bytes(store.list()) - before + store.taken_before;
-  tables.bytes.row(store.name()).values.push_back(taken / store.list().count);
+  tables.bytes.row(store.name()).values.push_back(store.a_destination(taken));
+}
+
+/// By its own account.
+void weigh(Store& store, CommandTables& tables) {
+  const auto bytes = static_cast<double>(store.memory());
+  if (bytes == 0) return;
+  tables.own_bytes.row(store.name()).values.push_back(store.a_destination(bytes));
+  tables.whole.row(store.name()).values.push_back(bytes / 1e6);
+  if (store.empty().room > 0) tables.empty.row(store.name()).values.push_back(store.empty().bytes / 1e6);
 }
 
 using Several = std::vector<Store*>;
@@ -97,11 +107,7 @@ void contest_loads(Ground& ground, CommandTables& tables) {
   for (const List& list : loaded_lists()) {
     const Several stores = with_list(ground, list);
     load_in_turns(stores, sizes().load_rounds(list.count), tables);
-    for (Store* each : stores) {
-      if (each->memory() > 0) {
-        tables.own_bytes.row(each->name()).values.push_back(static_cast<double>(each->memory()) / list.count);
-      }
-    }
+    for (Store* each : stores) weigh(*each, tables);
   }
   note_lpm(ground, tables);
   for (const auto& each : ground.stores) check(ground, each->place(), each->list());

@@ -57,6 +57,20 @@ class Store {
   /// Bytes of the machine's kernel memory that set_up() took.
   double taken_before = 0;
 
+  /// What is there without any rule, and for how many rules.
+  struct Empty {
+    double bytes = 0;
+    int room = 0;
+  };
+  [[nodiscard]] const Empty& empty() const { return empty_; }
+  /// Of so many bytes that it takes in all, what a destination takes.
+  [[nodiscard]] double a_destination(double bytes) const {
+    return (bytes - empty_.bytes) / (list_.count - empty_.room);
+  }
+
+ protected:
+  Empty empty_;
+
  private:
   std::string who_;
   List list_;
