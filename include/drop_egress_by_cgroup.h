@@ -89,7 +89,7 @@ enum egress_chain {
  * goes, so a reader who finds the id it followed has found the rule.
  *
  * A rule is visible to a packet that read control.epoch as E iff
- *   (born == 0 || (s32)(E - born) >= 0) && (died == 0 || (s32)(E - died) < 0).
+ *   turn == 0 || egress_turn_reached(E, turn) == !(turn & EGRESS_TURN_GOES).
  */
 struct egress_rule {
 	__u32 id;
@@ -102,12 +102,21 @@ struct egress_rule {
 	__u8 plen;                 /* prefix length, bits */
 	__u16 port_first;          /* 0 = every port, then port_last is 0 too */
 	__u16 port_last;
-	__u32 born;                /* epoch; 0 = since ever */
-	__u32 died;                /* epoch; 0 = not */
-	__u64 expires_at;
-	__u64 created_at;
+	__u32 turn;                /* the epoch in which it comes, or EGRESS_TURN_GOES; 0 = it has come and stays */
+	__u32 created;             /* in units of EGRESS_CREATED_UNIT */
+	__u64 expires_at;          /* ns of the boot clock, or EGRESS_FOREVER */
 	__u32 addr[4];             /* network byte order; IPv4 in addr[0], rest zero; host bits zero */
 };
+
+#define EGRESS_CREATED_UNIT (1u << 27) /* ns of the boot clock, an eighth of a second: 32 bits last for 18 years */
+
+#define EGRESS_TURN_GOES 0x80000000u /* the other 31 bits are the lower ones of an epoch, which are never all zero */
+
+/* 1 if a packet that read this epoch is after the turn, 0 if before. */
+static inline __u32 egress_turn_reached(__u32 epoch, __u32 turn)
+{
+	return 1 - ((epoch - turn) << 1 >> 31);
+}
 
 /* egress_shape.kind: which rules of a prefix are looked for. */
 #define EGRESS_KIND_V6    0x01
@@ -473,7 +482,7 @@ struct egress_meta {
 #endif
 EGRESS_ASSERT(sizeof(struct drop_config) == 32);
 EGRESS_ASSERT(sizeof(struct drop_stats) == 24);
-EGRESS_ASSERT(sizeof(struct egress_rule) == 64);
+EGRESS_ASSERT(sizeof(struct egress_rule) == 56);
 EGRESS_ASSERT(sizeof(struct egress_heads) == 8);
 EGRESS_ASSERT(sizeof(struct egress_index_key) == 24);
 EGRESS_ASSERT(sizeof(struct egress_counter) == 24);

@@ -74,6 +74,15 @@ BootTime boot_time(std::uint64_t value) {
   return {nanoseconds{static_cast<std::int64_t>(std::min(value, last))}};
 }
 
+/// Lifetimes are whole seconds, nearly all: then the end tells the moment that the unit has cut.
+BootTime decode_creation(std::uint32_t created, const std::optional<BootTime>& expires_at) {
+  constexpr nanoseconds unit(EGRESS_CREATED_UNIT);
+  const nanoseconds first = created * unit;
+  if (!expires_at) return {first};
+  const nanoseconds cut = (expires_at->since_boot - first) % std::chrono::seconds(1);
+  return {cut >= nanoseconds{} && cut < unit ? first + cut : first};
+}
+
 /// What is wrong with a record; empty if nothing is.
 std::string damage(const egress_rule& record) {
   const unsigned family = record.flags & (EGRESS_RULE_V4 | EGRESS_RULE_V6);
@@ -182,8 +191,8 @@ egress_rule encode_rule(const RuleSpec& spec, const RulePlace& place) {
     out.port_first = ports->first;
     out.port_last = ports->last;
   }
-  out.born = place.born;
-  out.created_at = clock_value(place.created_at.since_boot);
+  out.turn = place.comes & ~EGRESS_TURN_GOES;
+  out.created = static_cast<std::uint32_t>(clock_value(place.created_at.since_boot) / EGRESS_CREATED_UNIT);
   out.expires_at = encode_expiry(place.created_at, spec.lifetime);
   if (spec.destination.prefix) copy_address(out.addr, spec.destination.prefix->address);
   return out;
@@ -216,8 +225,8 @@ Result<Rule> decode_rule(const egress_rule& record) {
   out.destination.prefix = prefix_of(record);
   if (record.port_first != 0) out.destination.ports = PortRange{record.port_first, record.port_last};
   if (record.flags & EGRESS_RULE_PROTO) out.destination.protocol = record.proto;
-  out.created_at = boot_time(record.created_at);
   out.expires_at = decode_expiry(record.expires_at);
+  out.created_at = decode_creation(record.created, out.expires_at);
   out.include_nd = (record.flags & EGRESS_RULE_INCLUDE_ND) != 0;
   const bool of_isolate = (record.flags & EGRESS_RULE_ISOLATE) != 0;
   out.is_default = of_isolate && out.action != Action::Allow;

@@ -47,7 +47,7 @@ namespace egress {
 struct RulePlace {
   RuleId id{};
   std::uint32_t set = 0;
-  std::uint32_t born = 0;  ///< epoch
+  std::uint32_t comes = 0;  ///< the epoch from which on it is visible; 0 = now
   BootTime created_at;
   std::uint16_t reason = 0;  ///< key of `reasons`
 };

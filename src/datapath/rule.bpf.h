@@ -10,11 +10,6 @@
 #include "datapath/flow.bpf.h"
 #include "datapath/sieve.bpf.h"
 
-static __always_inline bool reached(__u32 epoch, __u32 mark)
-{
-	return (__s32)(epoch - mark) >= 0;
-}
-
 static __always_inline __u64 deadline_of_trial(__u32 flags)
 {
 	struct egress_control *control;
@@ -28,11 +23,11 @@ static __always_inline __u64 deadline_of_trial(__u32 flags)
 static __always_inline bool in_force(const volatile struct egress_rule *rule, __u32 epoch)
 {
 	__u8 flags = rule->flags;
-	__u32 born = rule->born, died = rule->died;
+	__u32 turn = rule->turn;
 	__u64 expires_at = rule->expires_at, trial, now;
-	bool gone = died && reached(epoch, died);
+	bool reached = turn && egress_turn_reached(epoch, turn), goes = turn & EGRESS_TURN_GOES, gone = goes && reached;
 
-	if ((born && !reached(epoch, born)) || (gone && !(flags & EGRESS_RULE_TRIAL_OLD)))
+	if ((turn && !goes && !reached) || (gone && !(flags & EGRESS_RULE_TRIAL_OLD)))
 		return false;
 	trial = deadline_of_trial(flags);
 	if (trial == EGRESS_FOREVER && expires_at == EGRESS_FOREVER)

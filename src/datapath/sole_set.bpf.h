@@ -26,15 +26,15 @@ static __always_inline __u32 says_plainly(const volatile struct egress_rule *rul
 					  const struct flow *flow, __u64 wanted, __u64 addr01, __u64 addr23)
 {
 	__u32 found = rule->id, flags = rule->flags, proto = rule->proto, first = rule->port_first, last = rule->port_last,
-	      born = rule->born, action = rule->action, v6 = flow->flags & FLOW_V6, not_yet, other_proto, other_port, ends_soon;
+	      turn = rule->turn, action = rule->action, v6 = flow->flags & FLOW_V6, takes_turn, other_proto, other_port, ends_soon;
 
-	not_yet = is_set(born) & (epoch - born) >> 31;
+	takes_turn = is_set(turn) & (turn / EGRESS_TURN_GOES | (1 - egress_turn_reached(epoch, turn)));
 	ends_soon = ((rule->expires_at >> 30) - since - 2) >> 63;
 	proto += (PROTO_ICMPV6 - PROTO_ICMP) * (v6 & (1 - is_set(proto ^ PROTO_ICMP)));
 	other_proto = (flags / EGRESS_RULE_PROTO & 1) * (proto ^ flow->proto);
 	other_port = is_set(first) & (1 - (flow->flags / FLOW_PORTS & 1) | ((__u32)flow->port - first) >> 31 |
 				      (last - flow->port) >> 31);
-	if (!belongs(rule, wanted, addr01, addr23) | (found ^ id) | rule->died | not_yet | ends_soon | other_proto | other_port |
+	if (!belongs(rule, wanted, addr01, addr23) | (found ^ id) | takes_turn | ends_soon | other_proto | other_port |
 	    (flags & (EGRESS_RULE_TRIAL_NEW | EGRESS_RULE_TRIAL_OLD)) | IS_AUDIT(action) | (rule->id ^ id))
 		return 0;
 	return action & 0xF;

@@ -121,11 +121,11 @@ static __noinline int remove_rule(struct egress_rule *rule)
 	rule->id = 0; /* before the counter goes: see create_counter() */
 	bpf_map_delete_elem(&counters, &counter);
 	rule->expires_at = 0;
-	rule->created_at = 0;
+	rule->created = 0;
 	rule->set = rule->reason = 0;
 	rule->action = rule->flags = rule->proto = rule->plen = 0;
 	rule->port_first = rule->port_last = 0;
-	rule->born = rule->died = 0;
+	rule->turn = 0;
 	rule->addr[0] = rule->addr[1] = rule->addr[2] = rule->addr[3] = 0;
 	return 0;
 }
@@ -152,7 +152,7 @@ static long sweep_rule(struct bpf_map *map, const __u32 *slot, struct egress_rul
 		return 0;
 	}
 	if (sweep->trial_over && (rule->flags & EGRESS_RULE_TRIAL_OLD)) {
-		rule->died = 0; /* in force meanwhile: the trial's deadline has passed */
+		rule->turn = 0; /* in force meanwhile: the trial's deadline has passed */
 		rule->flags &= ~EGRESS_RULE_TRIAL_OLD;
 	}
 	/*

@@ -232,7 +232,7 @@ __u32& chain_head(Tables& tables, const egress_rule& rule, egress_chain chain) {
 const egress_rule* find_rule(Tables& tables, std::uint32_t set, const Destination& destination, std::uint32_t epoch) {
   RuleSpec spec;
   spec.destination = destination;
-  const egress_rule wanted = encode_rule(spec, {.id = {}, .set = set, .born = 0, .created_at = {}});
+  const egress_rule wanted = encode_rule(spec, {.id = {}, .set = set, .comes = 0, .created_at = {}});
   constexpr auto what = [](const egress_rule& rule) {
     const int families = rule.flags & (EGRESS_RULE_V4 | EGRESS_RULE_V6);
     return std::tuple{rule.set,       families,     rule.flags & EGRESS_RULE_PROTO,

@@ -41,6 +41,8 @@ class Places {
   /// Precondition: place < size(). The reference stays good as long as the array is mapped.
   [[nodiscard]] T& operator[](std::size_t place) const {
     if (presence_ != nullptr) presence_->need(place * sizeof(T));
+    // One that stands across the end of a part needs the next, too.
+    if (Presence::part % sizeof(T) != 0 && presence_ != nullptr) presence_->need((place + 1) * sizeof(T) - 1);
     return data_[place];
   }
   [[nodiscard]] T& front() const { return (*this)[0]; }

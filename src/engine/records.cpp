@@ -15,8 +15,6 @@ namespace {
 using Word32 [[gnu::may_alias]] = __u32;
 using Word64 [[gnu::may_alias]] = __u64;
 
-bool reached(std::uint32_t epoch, std::uint32_t mark) { return static_cast<std::int32_t>(epoch - mark) >= 0; }
-
 template <typename Record>
 Record load_words(const Record& record) {
   static_assert(sizeof(Record) % sizeof(std::uint64_t) == 0);
@@ -39,14 +37,20 @@ egress_text make_text(std::string_view text) {
   return made;
 }
 
+bool comes(const egress_rule& rule) { return rule.turn != 0 && !goes(rule); }
+bool goes(const egress_rule& rule) { return (rule.turn & EGRESS_TURN_GOES) != 0; }
+std::uint32_t turn_to_go(std::uint32_t epoch) { return epoch | EGRESS_TURN_GOES; }
+
 bool visible(const egress_rule& rule, std::uint32_t epoch) {
-  return (rule.born == 0 || reached(epoch, rule.born)) && (rule.died == 0 || !reached(epoch, rule.died));
+  return rule.turn == 0 || (egress_turn_reached(epoch, rule.turn) != 0) == !goes(rule);
 }
 
-bool unborn(const egress_rule& rule, std::uint32_t epoch) { return rule.born != 0 && !reached(epoch, rule.born); }
+bool unborn(const egress_rule& rule, std::uint32_t epoch) {
+  return comes(rule) && egress_turn_reached(epoch, rule.turn) == 0;
+}
 
 bool dead(const egress_rule& rule, std::uint32_t epoch) {
-  return rule.died != 0 && reached(epoch, rule.died) && (rule.flags & EGRESS_RULE_TRIAL_OLD) == 0;
+  return goes(rule) && egress_turn_reached(epoch, rule.turn) != 0 && (rule.flags & EGRESS_RULE_TRIAL_OLD) == 0;
 }
 
 bool in_force(const egress_rule& rule, std::uint32_t epoch, std::uint64_t trial_deadline, std::uint64_t now) {
@@ -56,7 +60,7 @@ bool in_force(const egress_rule& rule, std::uint32_t epoch, std::uint64_t trial_
   return !elapsed || (rule.flags & EGRESS_RULE_TRIAL_NEW) == 0;
 }
 
-std::uint32_t following(std::uint32_t epoch) { return epoch + 1 == 0 ? 1 : epoch + 1; }
+std::uint32_t following(std::uint32_t epoch) { return (epoch + 1) % EGRESS_TURN_GOES == 0 ? epoch + 2 : epoch + 1; }
 
 std::uint32_t load(const __u32& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
 std::uint64_t load(const __u64& word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }

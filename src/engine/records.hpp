@@ -17,6 +17,11 @@ namespace egress {
 [[nodiscard]] std::string text_of(const egress_text& text);
 [[nodiscard]] egress_text make_text(std::string_view text);
 
+/// What the turn of a rule says: it comes in an epoch, or goes in one.
+[[nodiscard]] bool comes(const egress_rule& rule);
+[[nodiscard]] bool goes(const egress_rule& rule);
+[[nodiscard]] std::uint32_t turn_to_go(std::uint32_t epoch);
+
 /// Whether a rule is visible to a packet that read `epoch`.
 [[nodiscard]] bool visible(const egress_rule& rule, std::uint32_t epoch);
 
@@ -30,7 +35,7 @@ namespace egress {
 [[nodiscard]] bool in_force(const egress_rule& rule, std::uint32_t epoch, std::uint64_t trial_deadline,
                             std::uint64_t now);
 
-/// The epoch after `epoch`; 0 is no epoch.
+/// The epoch after `epoch`. None has 31 lower bits of zero: a rule without a turn has.
 [[nodiscard]] std::uint32_t following(std::uint32_t epoch);
 
 [[nodiscard]] std::uint32_t load(const __u32& word);

@@ -56,14 +56,14 @@ Result<void> Transaction::repair() {
       gone.insert(rule.id);
       continue;
     }
-    const bool to_die = rule.died != 0 && static_cast<std::int32_t>(control.epoch - rule.died) < 0;
-    if (rule.died != 0 && !to_die) continue;
+    const bool to_go = goes(rule) && visible(rule, control.epoch);
+    if (goes(rule) && !to_go) continue;
     // Visible until now and from now on: whatever says that it goes was never decided.
     if ((rule.flags & EGRESS_RULE_TRIAL_OLD) != 0) {
       undone_trial = true;
       store_flags(tables_, rule, without(rule, EGRESS_RULE_TRIAL_OLD));
     }
-    if (to_die) tables_.store(rule.died, 0u);
+    if (to_go) tables_.store(rule.turn, 0u);
   }
   if (undone_trial) tables_.store(control.trial_deadline, std::uint64_t{EGRESS_FOREVER});
   for (const std::uint32_t id :
@@ -77,7 +77,7 @@ Result<void> Transaction::repair() {
   // One who was killed in cleaning may have left bits of rules that have no record any more.
   rebuild_sieve(tables_);
   for (egress_rule& rule : tables_.rules()) {
-    if (rule.id != 0 && rule.born != 0) tables_.store(rule.born, 0u);
+    if (rule.id != 0 && comes(rule)) tables_.store(rule.turn, 0u);
   }
   tables_.store(control.pending, 0u);
   return {};
@@ -130,10 +130,10 @@ Result<void> Transaction::settle_flags(bool confirmed) {
     if (is_new != confirmed) {
       // Out of force by its trial flag, which therefore stays as long as the record does.
       gone.insert(rule.id);
-      if (is_new) tables_.store(rule.died, epoch);
+      if (is_new) tables_.store(rule.turn, turn_to_go(epoch));
       continue;
     }
-    if (!is_new) tables_.store(rule.died, 0u);
+    if (!is_new) tables_.store(rule.turn, 0u);
     store_flags(tables_, rule, without(rule, trial_flags));
   }
   return gone.empty() ? Result<void>() : clean_up(gone, Names::Prune::Anchors);

@@ -385,12 +385,12 @@ void Transaction::mark_removed(const Change& change) {
     if (change.trial_deadline) {
       store_flags(tables_, rule, static_cast<std::uint8_t>(rule.flags | EGRESS_RULE_TRIAL_OLD));
     }
-    tables_.store(rule.died, control.pending);
+    tables_.store(rule.turn, turn_to_go(control.pending));
   }
   lower_next_deadline(change);
   if (change.removed_sets.empty()) return;
   for (egress_rule& rule : tables_.rules()) {
-    if (rule.id != 0 && is_of(rule, change.removed_sets)) tables_.store(rule.died, control.pending);
+    if (rule.id != 0 && is_of(rule, change.removed_sets)) tables_.store(rule.turn, turn_to_go(control.pending));
   }
 }
 
@@ -423,7 +423,7 @@ Result<void> Transaction::finish(const Change& change) {
     const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
     if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
   }
-  for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).born, 0u);
+  for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).turn, 0u);
   // Again: a sweep that came between may have stored what it knew before.
   lower_next_deadline(change);
   tables_.store(tables_.control().pending, 0u);

@@ -56,7 +56,7 @@ Position position_of(Tables& tables, egress_rule& rule, __u32& head, std::uint32
     egress_rule& other = slot_of(tables, at);
     if (other.id != at && other.id != 0) break;
     if (other.id == at) {
-      if (same_destination(other, rule) && (other.born == rule.born || visible(other, epoch))) position.same = &other;
+      if (same_destination(other, rule) && (other.turn == rule.turn || visible(other, epoch))) position.same = &other;
       if (!found && !comes_before(other, rule)) {
         found = true;
         rule.next[EGRESS_CHAIN_PLAIN] = at;
@@ -132,8 +132,8 @@ Result<void> Transaction::write_new_list(const Change& change, std::uint32_t set
     look_behind_head(i + ahead);
     auto& [rule, head] = coming[i % coming.size()];
     const Position position = position_of(tables_, rule, *head, epoch);
-    const bool is_in_the_way = position.same != nullptr && !(list.replace && position.same->born != rule.born);
-    if (is_in_the_way) return list.in_the_way(*position.same, list.destinations[i], position.same->born == rule.born);
+    const bool is_in_the_way = position.same != nullptr && !(list.replace && position.same->turn != rule.turn);
+    if (is_in_the_way) return list.in_the_way(*position.same, list.destinations[i], position.same->turn == rule.turn);
     if (position.rules >= EGRESS_CHAIN_MAX) return chain_too_long();
     tables_.store_record(slot_of(tables_, rule.id), rule);
     tables_.store(*position.before, rule.id);

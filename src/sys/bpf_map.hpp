@@ -196,7 +196,7 @@ class LazyMemory final : public Presence {
 /// An mmapable array of T that is mapped where it is touched.
 template <typename T>
 class LazyArray {
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0 && Presence::part % sizeof(T) == 0);
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0);
 
  public:
   /// As MappedArray::map(); keeps a descriptor of its own.

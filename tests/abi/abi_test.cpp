@@ -98,10 +98,9 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                 AT(egress_rule, plen),
                                                 AT(egress_rule, port_first),
                                                 AT(egress_rule, port_last),
-                                                AT(egress_rule, born),
-                                                AT(egress_rule, died),
+                                                AT(egress_rule, turn),
+                                                AT(egress_rule, created),
                                                 AT(egress_rule, expires_at),
-                                                AT(egress_rule, created_at),
                                                 AT(egress_rule, addr)}));
   EXPECT_EQ(offsets_of("egress_set"), (Offsets{{"(size)", sizeof(egress_set)},
                                                AT(egress_set, flags),

@@ -35,7 +35,7 @@ void check_error(const Error& error, std::string_view input) {
 void check_records(const Destination& destination, std::string_view input) {
   RuleSpec spec;
   spec.destination = destination;
-  const RulePlace place{.id = RuleId{1}, .set = 1, .born = 1, .created_at = {std::chrono::seconds(5)}};
+  const RulePlace place{.id = RuleId{1}, .set = 1, .comes = 1, .created_at = {std::chrono::seconds(5)}};
   const egress_rule record = encode_rule(spec, place);
   const auto rule = decode_rule(record);
   require(rule.ok() && spec_of(*rule) == spec, "a record holds the rule", input);

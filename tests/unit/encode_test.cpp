@@ -39,7 +39,7 @@ constexpr std::uint32_t record_set = 0x1234;
 egress_rule record(const std::string& to) {
   RuleSpec spec;
   spec.destination = destination(to);
-  return encode_rule(spec, {.id = RuleId{1}, .set = record_set, .born = 0, .created_at = {}});
+  return encode_rule(spec, {.id = RuleId{1}, .set = record_set, .comes = 0, .created_at = {}});
 }
 
 TEST(Families, OfAnyAreBoth) {
@@ -207,7 +207,7 @@ TEST(Shapes, OfIpv6AreOrderedAlike) {
 egress_rule record_of(std::string_view text, std::uint32_t id) {
   RuleSpec spec;
   spec.destination = destination(text);
-  return encode_rule(spec, {.id = RuleId{id}, .set = 1, .born = 1, .created_at = {}});
+  return encode_rule(spec, {.id = RuleId{id}, .set = 1, .comes = 1, .created_at = {}});
 }
 
 TEST(Rules, AreOrderedByTheRankOfTheContract) {
@@ -264,7 +264,7 @@ RuleSpec full_spec() {
           .is_loopback = false};
 }
 
-const RulePlace place{.id = RuleId{0x01020304}, .set = 0x0A0B, .born = 77, .created_at = {1000s}, .reason = 0x0C0D};
+const RulePlace place{.id = RuleId{0x01020304}, .set = 0x0A0B, .comes = 77, .created_at = {1000s}, .reason = 0x0C0D};
 
 TEST(RuleRecord, HoldsEveryField) {
   const egress_rule record = encode_rule(full_spec(), place);
@@ -277,8 +277,8 @@ TEST(RuleRecord, HoldsEveryField) {
   EXPECT_EQ(record.plen, 25);
   EXPECT_EQ(record.port_first, 0x1234);
   EXPECT_EQ(record.port_last, 0x5678);
-  EXPECT_EQ(record.born, 77u);
-  EXPECT_EQ(record.created_at, 1'000'000'000'000u);
+  EXPECT_EQ(record.turn, 77u);
+  EXPECT_EQ(record.created, 1'000'000'000'000u >> 27);
   EXPECT_EQ(record.expires_at, 1'090'000'000'000u);
   EXPECT_EQ(bytes_of(record.addr), network_bytes({203, 0, 113}));
 }
@@ -286,7 +286,7 @@ TEST(RuleRecord, HoldsEveryField) {
 TEST(RuleRecord, StandsInNoChainAndIsNotDead) {
   const egress_rule record = encode_rule(full_spec(), place);
   for (const std::uint32_t next : record.next) EXPECT_EQ(next, 0u);
-  EXPECT_EQ(record.died, 0u);
+  EXPECT_EQ(record.turn & EGRESS_TURN_GOES, 0u);
 }
 
 TEST(RuleRecord, HasTheActionsOfTheContract) {
@@ -343,6 +343,23 @@ TEST(RuleRecord, WithoutAnEndIsForever) {
   const egress_rule record = encode_rule(spec, place);
   EXPECT_EQ(record.expires_at, EGRESS_FOREVER);
   EXPECT_EQ(decode_rule(record)->expires_at, std::nullopt);
+}
+
+TEST(RuleRecord, TellsWhenItWasMade) {
+  constexpr auto unit = std::chrono::nanoseconds(EGRESS_CREATED_UNIT);
+  RuleSpec spec = full_spec();
+  for (const auto created : {0ns, 1ns, unit - 1ns, unit, 999'999'999ns, 86400s + 134'000'001ns}) {
+    SCOPED_TRACE(created.count());
+    const auto told = [&] {
+      return decode_rule(encode_rule(spec, {.id = RuleId{1}, .set = 1, .created_at = BootTime{created}}))->created_at;
+    };
+    spec.lifetime = 3600s;
+    EXPECT_EQ(told(), BootTime{created}) << "known from the end";
+    for (const Lifetime& lifetime : {Lifetime(1'500'000'000ns), Lifetime()}) {
+      spec.lifetime = lifetime;
+      EXPECT_LT(std::chrono::abs(told().since_boot - created), unit);
+    }
+  }
 }
 
 class RecordedDestination : public testing::TestWithParam<std::string> {};

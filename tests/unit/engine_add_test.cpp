@@ -328,7 +328,7 @@ TEST_F(EngineAdd, LeavesNoMarkOfTheChangeBehind) {
   add(cgroup("/app"), "drop 10.0.0.1");
   EXPECT_EQ(tables.control().pending, 0u);
   EXPECT_EQ(tables.control().maintenance, std::uint32_t{EGRESS_MAINTENANCE_FREE});
-  EXPECT_EQ(tables.rules()[1].born, 0u);
+  EXPECT_EQ(tables.rules()[1].turn, 0u);
 }
 
 TEST_F(EngineAdd, TakesTheMaintenanceOfADeadLibrary) {
@@ -345,14 +345,19 @@ TEST_F(EngineAdd, LeavesTheMaintenanceToASweepThatDoesNotEnd) {
   EXPECT_EQ(rules().size(), 0u);
 }
 
-TEST_F(EngineAdd, PassesTheEndOfEpochs) {
-  tables.control().epoch = 0xFFFFFFFEu;
-  const RuleId first = add(cgroup("/app"), "drop 10.0.0.1");
-  add(cgroup("/app"), "drop 10.0.0.2");
-  ASSERT_TRUE(engine.remove({{first}, {}, {}, false}).ok());
-  EXPECT_NE(tables.control().epoch, 0u);
-  EXPECT_EQ(fate("/app", "10.0.0.1"), "pass");
-  EXPECT_EQ(fate("/app", "10.0.0.2"), "drop");
+TEST_F(EngineAdd, PassesTheEndOfEpochsAndOfTheirLowerBits) {
+  for (const std::uint32_t epoch : {0x7FFFFFFDu, 0x7FFFFFFEu, 0x7FFFFFFFu, 0xFFFFFFFDu, 0xFFFFFFFEu, 0xFFFFFFFFu}) {
+    SCOPED_TRACE(epoch);
+    ASSERT_TRUE(engine.remove({{}, {}, {}, true}).ok());
+    tables.control().epoch = epoch;
+    const RuleId first = add(cgroup("/app"), "drop 10.0.0.1");
+    EXPECT_EQ(fate("/app", "10.0.0.1"), "drop");
+    add(cgroup("/app"), "drop 10.0.0.2");
+    ASSERT_TRUE(engine.remove({{first}, {}, {}, false}).ok());
+    EXPECT_NE(tables.control().epoch % EGRESS_TURN_GOES, 0u);
+    EXPECT_EQ(fate("/app", "10.0.0.1"), "pass");
+    EXPECT_EQ(fate("/app", "10.0.0.2"), "drop");
+  }
 }
 
 TEST_F(EngineAdd, SplitsAuditFromDecision) {
