@@ -74,8 +74,11 @@ constexpr const char* one_deeper = "egress, 1 exact, 4 levels deeper";
 constexpr const char* endless_match = "egress, match without end";
 constexpr const char* deadline_match = "egress, match with a deadline";
 
-/// BPF_PROG_TEST_RUN: nanoseconds a packet. One packet again and again, then a packet of another destination each time.
+/// BPF_PROG_TEST_RUN: nanoseconds a packet, all to one destination.
 [[nodiscard]] Table contest_hot(const Ground& ground, Family family);
+/// Each to the next of STRANGERS, without anything between: the code is warm, what it reads of rules is not.
+[[nodiscard]] Table contest_back_to_back(const Ground& ground, Family family);
+/// A packet of another destination each time, a system call for each, which leaves neither warm.
 [[nodiscard]] Table contest_cold(const Ground& ground, Family family);
 
 /// Sends a second of UDP sockets, all to one destination or each to the next of many.

@@ -221,9 +221,8 @@ Panel send_panel(const Table& table, std::string title) {
 }  // namespace
 
 std::string draw_packets(const Results& results) {
-  return draw(std::vector{
-      packet_panel(results.hot, "No match: one destination (hot)"),
-      packet_panel(results.cold, fmt::format("No match: {} destinations (cold)", grouped(sizes().strange)))});
+  return draw(std::vector{packet_panel(results.hot, "No match: one destination (hot)"),
+                          packet_panel(results.back_to_back, "No match: random destinations, back to back (cold)")});
 }
 
 std::string draw_sends(const Results& results) {

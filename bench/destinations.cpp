@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "destinations.hpp"
 
+#include <algorithm>
+#include <map>
 #include <random>
 #include <set>
 #include <unordered_set>
@@ -47,21 +49,6 @@ struct Hash {
   }
 };
 
-std::vector<Address> find_strangers(Family family) {
-  const std::vector<Prefix> networks = mixed(family, sizes().most_mixed());
-  const std::set<Prefix> known(networks.begin(), networks.end());
-  const std::vector<unsigned> lengths = lengths_of(family);
-  Random random(11);
-  std::vector<Address> found;
-  while (static_cast<int>(found.size()) < sizes().strange) {
-    Address address = random_address(family, random);
-    address.bytes[octets(family) - 1] |= 1;
-    const bool met = std::ranges::any_of(lengths, [&](unsigned each) { return known.contains(cut(address, each)); });
-    if (!met) found.push_back(address);
-  }
-  return found;
-}
-
 }  // namespace
 
 std::vector<Prefix> exact(Family family, int count) {
@@ -88,9 +75,24 @@ std::vector<Prefix> mixed(Family family, int count) {
   return all;
 }
 
+std::vector<Address> strangers(Family family, int count) {
+  std::map<unsigned, std::unordered_set<Address, Hash>> known;
+  for (const Prefix& each : mixed(family, sizes().most_mixed())) known[each.length].insert(each.address);
+  Random random(11);
+  std::vector<Address> found;
+  while (static_cast<int>(found.size()) < count) {
+    Address address = random_address(family, random);
+    address.bytes[octets(family) - 1] |= 1;
+    const bool met = std::ranges::any_of(
+        known, [&](const auto& each) { return each.second.contains(cut(address, each.first).address); });
+    if (!met) found.push_back(address);
+  }
+  return found;
+}
+
 const std::vector<Address>& strangers(Family family) {
-  static const std::vector<Address> v4 = find_strangers(Family::V4);
-  static const std::vector<Address> v6 = find_strangers(Family::V6);
+  static const std::vector<Address> v4 = strangers(Family::V4, sizes().strange);
+  static const std::vector<Address> v6 = strangers(Family::V6, sizes().strange);
   return family == Family::V4 ? v4 : v6;
 }
 

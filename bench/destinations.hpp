@@ -12,7 +12,9 @@ namespace egress::bench {
 [[nodiscard]] std::vector<Prefix> exact(Family family, int count);
 /// Random networks there, lengths 16 to 32 in turn, or 32 to 64 and 128; none twice. Fewer are the first of more.
 [[nodiscard]] std::vector<Prefix> mixed(Family family, int count);
-/// Random odd addresses there that are in none of the networks: they match no rule at all.
+/// Random odd addresses there that are in none of the networks: they match no rule at all. Fewer are the first of more.
+[[nodiscard]] std::vector<Address> strangers(Family family, int count);
+/// The first Sizes::strange of them.
 [[nodiscard]] const std::vector<Address>& strangers(Family family);
 
 [[nodiscard]] std::vector<RuleSpec> drops(const std::vector<Prefix>& destinations, Lifetime lifetime = std::nullopt);

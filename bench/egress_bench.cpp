@@ -56,6 +56,8 @@ bench::Results measure_all(bench::Ground& ground) {
   say("packets");
   results.hot = contest_hot(ground, Family::V4);
   results.hot6 = contest_hot(ground, Family::V6);
+  results.back_to_back = contest_back_to_back(ground, Family::V4);
+  results.back_to_back6 = contest_back_to_back(ground, Family::V6);
   results.cold = contest_cold(ground, Family::V4);
   results.cold6 = contest_cold(ground, Family::V6);
   say("sockets");
@@ -84,8 +86,12 @@ Named command_tables(const bench::CommandTables& tables) {
 }
 
 Named packet_tables(const bench::Results& results) {
-  return {
-      {"hot_ns", &results.hot}, {"hot6_ns", &results.hot6}, {"cold_ns", &results.cold}, {"cold6_ns", &results.cold6}};
+  return {{"hot_ns", &results.hot},
+          {"hot6_ns", &results.hot6},
+          {"back_to_back_ns", &results.back_to_back},
+          {"back_to_back6_ns", &results.back_to_back6},
+          {"cold_ns", &results.cold},
+          {"cold6_ns", &results.cold6}};
 }
 
 /// With a baseline that is measured twice.

@@ -48,11 +48,16 @@ void add_packets(std::vector<Figure>& all, const Results& results) {
                    .limit = 3});
   }
   const auto cold = [&](const List& list, double limit) {
-    Figure figure = packet_figure(results.cold, "cold, ns over the empty program: " + name_of(ours, list),
-                                  name_of(ours, list), limit);
-    figure.beside = beside(alone, results.cold.difference(name_of(alone, list), empty_program), 1) + "  " +
-                    beside("with 1 rule", results.cold.difference(name_of(ours, one), empty_program), 1) + "  " +
-                    beside(lpm, results.cold.difference(name_of(lpm, list), empty_program), 1);
+    const auto over_empty = [](const Table& table, const std::string& name) {
+      return table.difference(name, empty_program);
+    };
+    const Table& table = results.back_to_back;
+    const std::string name = name_of(ours, list);
+    Figure figure = packet_figure(table, "cold, back to back, ns over the empty program: " + name, name, limit);
+    figure.beside = beside(alone, over_empty(table, name_of(alone, list)), 1) + "  " +
+                    beside("with 1 rule", over_empty(table, name_of(ours, one)), 1) + "  " +
+                    beside(lpm, over_empty(table, name_of(lpm, list)), 1) + "  " +
+                    beside("with a system call each", over_empty(results.cold, name), 1);
     all.push_back(std::move(figure));
   };
   cold(most(), 75);

@@ -12,7 +12,7 @@ namespace egress::bench {
 
 /// Everything that a run measures.
 struct Results {
-  Table hot, hot6, cold, cold6;
+  Table hot, hot6, back_to_back, back_to_back6, cold, cold6;
   Table sends, sends_to_many, sends6, sends_to_many6, unconnected, drops, round_trips, throughput;
   CommandTables commands;
   Table other_commands;

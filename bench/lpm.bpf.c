@@ -33,18 +33,27 @@ struct {
 	__type(value, __u64);
 } denied6 SEC(".maps");
 
-SEC("cgroup_skb/egress")
-int lpm(struct __sk_buff *skb)
+#ifndef LOAD_DESTINATION /* lpm_to_strangers.bpf.c has others */
+#define LOAD_DESTINATION bpf_skb_load_bytes
+#endif
+
+static __always_inline int judge(struct __sk_buff *skb)
 {
 	struct lpm_key4 key4 = {.plen = 32};
 	struct lpm_key6 key6 = {.plen = 128};
 
 	if (skb->protocol == bpf_htons(0x0800)) {
-		if (bpf_skb_load_bytes(skb, 16, key4.addr, 4) < 0)
+		if (LOAD_DESTINATION(skb, 16, key4.addr, 4) < 0)
 			return 1;
 		return bpf_map_lookup_elem(&denied4, &key4) ? 0 : 1;
 	}
-	if (skb->protocol != bpf_htons(0x86DD) || bpf_skb_load_bytes(skb, 24, key6.addr, 16) < 0)
+	if (skb->protocol != bpf_htons(0x86DD) || LOAD_DESTINATION(skb, 24, key6.addr, 16) < 0)
 		return 1;
 	return bpf_map_lookup_elem(&denied6, &key6) ? 0 : 1;
+}
+
+SEC("cgroup_skb/egress")
+int lpm(struct __sk_buff *skb)
+{
+	return judge(skb);
 }

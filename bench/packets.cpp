@@ -6,6 +6,7 @@
 #include "destinations.hpp"
 #include "sizes.hpp"
 #include "support/packet_builder.hpp"
+#include "to_strangers.hpp"
 
 namespace egress::bench {
 namespace {
@@ -105,6 +106,19 @@ Table contest_hot(const Ground& ground, Family family) {
     in(endless_match, path_of({.count = 1}), denied, 0);
     in(deadline_match, "/deadline", denied, 0);
   }
+  return hold(contest);
+}
+
+Table contest_back_to_back(const Ground& ground, Family family) {
+  ToStrangers to_strangers(family);
+  const Frame frame = frame_to(strangers(family).front());
+  Contest contest{.title = "Random destinations, back to back (BPF_PROG_TEST_RUN)",
+                  .unit = "ns a packet,",
+                  .rounds = sizes().packet_rounds,
+                  .contenders = programs(ground, family, [&](const std::string& cgroup, int program) {
+                    return again_and_again(cgroup, to_strangers.program_like(program), frame, 1);
+                  })};
+  if (family == Family::V6) contest.title += ", IPv6";
   return hold(contest);
 }
 

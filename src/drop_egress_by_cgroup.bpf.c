@@ -179,8 +179,7 @@ __noinline int judge_common(struct __sk_buff *skb, __u64 id, __u64 when)
 	return SKB_DROP;
 }
 
-SEC("cgroup_skb/egress")
-int egress_skb(struct __sk_buff *skb)
+static __always_inline int filter_packet(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct drop_stats *totals = bpf_map_lookup_elem(&stats, &zero);
@@ -204,6 +203,12 @@ int egress_skb(struct __sk_buff *skb)
 	if (verdict == TRY_AGAIN)
 		return drop_torn(skb);
 	return verdict == SKB_PASS ? SKB_PASS : SKB_DROP;
+}
+
+SEC("cgroup_skb/egress")
+int egress_skb(struct __sk_buff *skb)
+{
+	return filter_packet(skb);
 }
 
 /*

@@ -376,11 +376,11 @@ static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct 
 	__u8 *data = (void *)(long)skb->data;
 
 	if (is_plain_v4(skb))
-		return meets_none(entry, id, when, *(__be32 *)(data + 16), 0, false);
+		return meets_none(entry, id, when, DESTINATION_V4(data)[0], 0, false);
 	if (!is_plain_v6(skb))
 		return false;
-	return meets_none(entry, id, when, (__u64)*(__be32 *)(data + 28) << 32 | *(__be32 *)(data + 24),
-			  (__u64)*(__be32 *)(data + 36) << 32 | *(__be32 *)(data + 32), true);
+	return meets_none(entry, id, when, (__u64)DESTINATION_V6(data)[1] << 32 | DESTINATION_V6(data)[0],
+			  (__u64)DESTINATION_V6(data)[3] << 32 | DESTINATION_V6(data)[2], true);
 }
 #endif
 
