@@ -179,7 +179,7 @@ static inline __u32 egress_index_place(__u64 hash, __u32 chain, __u32 mask)
  * Lengths are asked in groups: a rule is also there with its address cut to the first
  * length of its group, its lead. One look is enough for a group whose lead has no hit.
  */
-#define EGRESS_SIEVE_RULES_PER_WORD 2 /* 32 bits a rule */
+#define EGRESS_SIEVE_RULES_PER_WORD 4 /* 16 bits a rule */
 
 /* IPv4: 1, 8, 12, 16, 20, 24. IPv6: 1, 16, 24, 32, 40, 48, 64, 128. plen > 0 */
 static inline __u32 egress_sieve_lead(__u32 plen, __u32 v6)
@@ -224,7 +224,7 @@ static inline __u64 egress_sieve_bits(__u64 hash)
  */
 #define EGRESS_COVER_UNITS_LOG 12
 #define EGRESS_COVER_UNITS (1 << EGRESS_COVER_UNITS_LOG)
-#define EGRESS_COVER_RULES_PER_WORD 2 /* 32 bits a rule */
+#define EGRESS_COVER_RULES_PER_WORD 4 /* 16 bits a rule */
 
 /* What names a cover, in 16 bits: its first unit, a multiple of their number, and the log of that. 0 = none. */
 #define EGRESS_COVER(first_, log_) ((__u32)(first_) << 4 | (log_))
@@ -453,6 +453,7 @@ enum egress_reason {
 	EGRESS_REASON_NOT_IP,          /* not judged at a device: neither IP nor ARP */
 	EGRESS_REASON_AT_DEVICE,       /* dropped at a device that it leaves by (tc) */
 	EGRESS_REASON_FROM_DEVICE,     /* dropped where it came in from a container (XDP) */
+	EGRESS_REASON_UNCOUNTED,       /* in the totals only: `counters` had no room for the rule */
 	EGRESS_REASONS, /* how many */
 };
 

@@ -65,12 +65,17 @@ static __always_inline void count_reason(enum egress_reason reason)
 		(*count)++;
 }
 
+#define COUNTER_EXISTS -17 /* EEXIST: another CPU was first */
+
 /* For a rule that nobody made a counter for: one of another tool, or of many that came at once. */
 __noinline int create_counter(__u64 key)
 {
 	struct egress_counter fresh = {};
+	long err = bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
 
-	return bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
+	if (err && err != COUNTER_EXISTS)
+		count_reason(EGRESS_REASON_UNCOUNTED);
+	return 0;
 }
 
 /*

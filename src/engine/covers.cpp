@@ -12,10 +12,10 @@ namespace egress {
 
 namespace {
 
-constexpr std::size_t bits_per_rule = 32;
+constexpr std::size_t bits_per_rule = 16;
 constexpr std::size_t least_bits_per_rule = 8;  ///< of the largest cover: one packet in eight has a hit for nothing
 constexpr std::uint32_t word_bits = 64;
-constexpr std::uint32_t largest_log = EGRESS_COVER_UNITS_LOG - 2;  ///< one set takes a quarter of all at most
+constexpr std::uint32_t largest_log = EGRESS_COVER_UNITS_LOG - 1;  ///< one set takes half of all at most
 constexpr std::size_t samples = 64;
 
 /// Units and words of one instance.

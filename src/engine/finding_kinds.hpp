@@ -36,6 +36,7 @@ inline constexpr std::array kinds{
     FindingKind{"bind-failed", Problem, "egress unload, then egress load --max-rules N with a larger N"},
     FindingKind{"rules-80", Note, "remove rules, or load with more: egress load --max-rules N"},
     FindingKind{"rules-90", Warning, "remove rules, or load with more: egress load --max-rules N"},
+    FindingKind{"uncounted", Warning, "remove rules that are not needed; all of them are enforced"},
     FindingKind{"maintenance-stuck", Warning, "the next change repairs it, for example: egress load"},
     FindingKind{"sweep-late", Warning, "egress load starts it again"},
     FindingKind{"creation-open", Problem, "egress load; where the kernel cannot, take CAP_NET_RAW from the processes"},

@@ -117,14 +117,23 @@ void examine_state(Examined& examined) {
 }
 
 Findings run_checks(const Examined& examined) {
-  constexpr std::array checks{check_loaded,         check_links,
-                              check_pins,           check_version,
-                              check_bindings,       check_pressure,
-                              check_maintenance,    check_creation,
-                              check_programs_above, check_programs_below,
-                              check_places,         check_later_connect_programs,
-                              check_strict_devices, check_cgroup_namespace,
-                              check_time_namespace, check_v1_network_controllers,
+  constexpr std::array checks{check_loaded,
+                              check_links,
+                              check_pins,
+                              check_version,
+                              check_bindings,
+                              check_pressure,
+                              check_counters,
+                              check_maintenance,
+                              check_creation,
+                              check_programs_above,
+                              check_programs_below,
+                              check_places,
+                              check_later_connect_programs,
+                              check_strict_devices,
+                              check_cgroup_namespace,
+                              check_time_namespace,
+                              check_v1_network_controllers,
                               check_destroying};
   Findings findings;
   for (const auto check : checks) check(examined, findings);

@@ -129,6 +129,17 @@ void check_pressure(const Examined& examined, Findings& findings) {
          "rule table is filling up (" + std::to_string(used) + "/" + std::to_string(rules.capacity) + ")");
 }
 
+void check_counters(const Examined& examined, Findings& findings) {
+  if (!examined.found) return;
+  const auto map = examined.found->maps.find("reason_counts");
+  Result<Fd> fd = map == examined.found->maps.end() ? Error{} : map->second.duplicate();
+  auto counts = fd ? PerCpuMap<std::uint32_t, std::uint64_t>::adopt(std::move(*fd)) : Error{};
+  auto sum = counts ? counts->sum(EGRESS_REASON_UNCOUNTED) : Error{};
+  if (!sum || sum->value_or(0) == 0) return;
+  report(findings, "uncounted",
+         std::to_string(**sum) + " packets are in the totals and in no rule's counts: no room for more counters");
+}
+
 void check_maintenance(const Examined& examined, Findings& findings) {
   if (!examined.control) return;
   const egress_control& control = *examined.control;

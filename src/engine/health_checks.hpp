@@ -28,6 +28,7 @@ void check_pins(const Examined& examined, Findings& findings);
 void check_version(const Examined& examined, Findings& findings);
 void check_bindings(const Examined& examined, Findings& findings);
 void check_pressure(const Examined& examined, Findings& findings);
+void check_counters(const Examined& examined, Findings& findings);
 void check_maintenance(const Examined& examined, Findings& findings);
 void check_creation(const Examined& examined, Findings& findings);
 

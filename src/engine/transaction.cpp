@@ -2,6 +2,7 @@
 #include "engine/transaction.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "engine/covers.hpp"
@@ -360,7 +361,10 @@ Result<void> Transaction::write_rules(const Change& change) {
 }
 
 Result<void> Transaction::write_counter(std::uint32_t id) {
-  return ids_.size() <= counters_made_ahead ? tables_.create_counter(EGRESS_COUNTER_RULE | id) : Result<void>();
+  if (ids_.size() > counters_made_ahead) return {};
+  auto done = tables_.create_counter(EGRESS_COUNTER_RULE | id);
+  // Without room for it the rule is enforced all the same, and status tells what is not counted.
+  return !done && done.error().code == E2BIG ? Result<void>() : done;
 }
 
 Result<void> Transaction::link(const Change& change) {

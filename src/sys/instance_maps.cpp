@@ -15,12 +15,14 @@ namespace egress {
 namespace {
 
 constexpr std::uint32_t most_subjects = 65536;
+constexpr std::uint32_t most_counters = 262144;
 
 /// Of rules, and of those of other tools. A hash takes 16 bytes for each place up to the next power of two: that
-/// is filled, but not doubled for what rarely counts at once.
+/// is filled, but not doubled for what rarely counts at once. Of a larger list few rules are ever met; what finds no
+/// place is EGRESS_REASON_UNCOUNTED.
 std::uint32_t counters_for(const Room& room) {
   const std::uint32_t few = std::min(room.rules + room.map_rules, 2 * most_subjects);
-  return std::max({few, std::bit_ceil(room.rules), std::bit_ceil(room.map_rules)});
+  return std::min(std::max({few, std::bit_ceil(room.rules), std::bit_ceil(room.map_rules)}), most_counters);
 }
 
 template <typename V>

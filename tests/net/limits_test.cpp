@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // Tables that are full and memory that is short: nothing is lost, and the error says what to do.
 #include <algorithm>
+#include <array>
 
 #include "support/net_test.hpp"
 #include "support/pinned_map.hpp"
@@ -67,6 +68,36 @@ TEST_F(Limits, H1AFullRuleTableRefusesMoreAndLosesNothing) {
   (void)done("drop cgroup /a to 203.0.113.200");
   EXPECT_EQ(actor.try_udp({"203.0.113.200", port}), EPERM);
   EXPECT_EQ(lab().list().size(), 64U);
+}
+
+// H1: a rule without a counter drops all the same; what is not counted is told.
+TEST_F(Limits, H1WithoutRoomForCountersRulesAreEnforcedAndUncountedOnesAreTold) {
+  constexpr std::uint64_t of_nobody = std::uint64_t{2} << 32;
+  const Actor actor = lab().actor("/a");
+  (void)done("unload");
+  (void)done("load --max-rules 64 --max-map-rules 64");
+  const auto counted = added("drop cgroup /a to 203.0.113.7");
+  ASSERT_EQ(actor.try_udp({"203.0.113.7", port}), EPERM);
+  const PinnedMap counters(lab().pin_dir() + "/counters");
+  const std::array<egress_counter, 1024> zeroes{};
+  std::uint64_t fill = 0;
+  while (fill < counters.max_entries() && counters.update(of_nobody | fill, zeroes)) ++fill;
+  ASSERT_EQ(fill + 1, counters.max_entries());
+  EXPECT_EQ(lab().egress("doctor -o json").out.find("uncounted"), std::string::npos);
+  const auto uncounted = added("drop cgroup /a to 203.0.113.8");
+  EXPECT_EQ(actor.try_udp({"203.0.113.8", port}), EPERM);
+  EXPECT_EQ(actor.try_udp({"203.0.113.7", port}), EPERM);
+  EXPECT_EQ(read_reason(lab().pin_dir(), EGRESS_REASON_UNCOUNTED), 1U);
+  EXPECT_EQ(read_stats(lab().pin_dir()).packets_dropped, 3U);
+  const nlohmann::json rules = lab().list();
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0]["packets"], 2);
+  EXPECT_EQ(rules[1]["packets"], 0);
+  EXPECT_NE(lab().egress("doctor -o json").out.find("uncounted"), std::string::npos);
+  ASSERT_TRUE(counters.erase(of_nobody | 1));
+  EXPECT_EQ(actor.try_udp({"203.0.113.8", port}), EPERM);
+  EXPECT_EQ(lab().list()[1]["packets"], 1) << "counted from where there is room on";
+  ASSERT_EQ(counted.size() + uncounted.size(), 2U);
 }
 
 // H1: the tables of names, sets and bindings have limits of their own.
