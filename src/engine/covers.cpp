@@ -12,8 +12,8 @@ namespace egress {
 
 namespace {
 
-constexpr std::size_t bits_per_rule = 16;
-constexpr std::size_t least_bits_per_rule = 8;  ///< of the largest cover: one packet in eight has a hit for nothing
+constexpr std::size_t bits_per_rule = 32;       ///< where there is room; a small list may well have more than its share
+constexpr std::size_t least_bits_per_rule = 8;  ///< one packet in eight has a hit for nothing
 constexpr std::uint32_t word_bits = 64;
 constexpr std::uint32_t largest_log = EGRESS_COVER_UNITS_LOG - 1;  ///< one set takes half of all at most
 constexpr std::size_t samples = 64;
@@ -29,13 +29,10 @@ class Layout {
   [[nodiscard]] std::size_t words(std::uint32_t cover) const {
     return std::size_t{1} << (unit_log_ + EGRESS_COVER_LOG(cover));
   }
-  /// The log of the units that this many rules want; more than largest_log: they have no use for a cover.
-  [[nodiscard]] std::uint32_t log_for(std::size_t rules) const {
+  /// The log of the units that this many bits take.
+  [[nodiscard]] std::uint32_t log_for(std::size_t bits) const {
     const std::size_t unit_bits = std::size_t{word_bits} << unit_log_;
-    if (rules * bits_per_rule > unit_bits << largest_log && rules * least_bits_per_rule <= unit_bits << largest_log) {
-      return largest_log;
-    }
-    const std::size_t units = (rules * bits_per_rule + unit_bits - 1) / unit_bits;
+    const std::size_t units = (bits + unit_bits - 1) / unit_bits;
     return static_cast<std::uint32_t>(std::countr_zero(std::bit_ceil(std::max<std::size_t>(units, 1))));
   }
   /// The bits of a rule, the last one included.
@@ -128,7 +125,16 @@ std::uint32_t find_room(Tables& tables, const Layout& layout, std::uint32_t log)
   return 0;
 }
 
-/// By a sample, whether more than an eighth of the bits are set.
+/// Room for this many rules, as much as they want if there is, at least of this log.
+std::uint32_t find_room_for(Tables& tables, const Layout& layout, std::size_t rules, std::uint32_t least) {
+  least = std::max(least, layout.log_for(rules * least_bits_per_rule));
+  for (std::uint32_t log = std::min(layout.log_for(rules * bits_per_rule), largest_log) + 1; log-- > least;) {
+    if (const std::uint32_t cover = find_room(tables, layout, log); cover != 0) return cover;
+  }
+  return 0;
+}
+
+/// By a sample, whether more than a sixth of the bits are set: a cover that was made as small as can be is not.
 bool is_crowded(Tables& tables, const Layout& layout, std::uint32_t cover) {
   const auto covers = tables.covers();
   const std::size_t first = layout.first_word(cover), words = layout.words(cover),
@@ -137,7 +143,7 @@ bool is_crowded(Tables& tables, const Layout& layout, std::uint32_t cover) {
   for (std::size_t i = 0; i < words; i += step, ++looked_at) {
     found += static_cast<std::size_t>(std::popcount(covers[first + i]));
   }
-  return found * 8 > looked_at * word_bits;
+  return found * 6 > looked_at * word_bits;
 }
 
 std::size_t count_rules(Tables& tables, std::uint32_t set) {
@@ -174,14 +180,15 @@ std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) 
   const std::uint32_t former = cover_of(set);
   // A set that never had one has rules that are in none.
   if (former == 0 && std::ranges::any_of(set.lists, [](const egress_run& run) { return run.count != 0; })) return 0;
-  std::uint32_t log = layout.log_for(added);
-  if (former != 0 && log <= EGRESS_COVER_LOG(former)) {
-    if (EGRESS_COVER_LOG(former) == largest_log || !is_crowded(tables, layout, former)) return 0;
-    log = layout.log_for(added + count_rules(tables, index));
-    if (log <= EGRESS_COVER_LOG(former)) return 0;  // few that hold much
+  const std::uint32_t least = former == 0 ? 0 : EGRESS_COVER_LOG(former) + 1;
+  std::size_t rules = added;
+  if (layout.log_for(added * bits_per_rule) < least) {
+    if (least > largest_log || !is_crowded(tables, layout, former)) return 0;
+    if (find_room(tables, layout, least) == 0) return 0;  // before all rules are counted
+    rules += count_rules(tables, index);
   }
-  const std::uint32_t cover = log <= largest_log ? find_room(tables, layout, log) : 0;
-  if (cover == 0) return 0;  // a crowded one says less and less, and nothing wrong
+  const std::uint32_t cover = find_room_for(tables, layout, rules, least);
+  if (cover == 0) return 0;  // few that hold much, or no room: a crowded one says less and less, and nothing wrong
   if (former != 0) enter_all(tables, layout, cover, index);
   give(tables, set, cover);
   return former;

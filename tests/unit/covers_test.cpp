@@ -12,7 +12,7 @@ namespace {
 
 using namespace test;
 
-/// A table of this many rules: 4,096 units of one word, so the largest cover has 65,536 bits.
+/// A table of this many rules: 4,096 units of one word, so the largest cover has 131,072 bits.
 struct Covers : ::testing::Test, EngineLab {
   Covers() { app = world.mkdir_unbound("/app"); }
 
@@ -31,9 +31,10 @@ struct Covers : ::testing::Test, EngineLab {
     for (const __u64 word : tables.covers()) count += static_cast<std::size_t>(std::popcount(word));
     return count;
   }
-  /// Drops 10.N.0.1 for all N of a range.
+  /// Up to 51 addresses, far from each other.
+  [[nodiscard]] static std::string address(int number) { return std::to_string(1 + 5 * number) + ".9.0.1"; }
   void add_some(int first, int last) {
-    for (int i = first; i < last; ++i) add(cgroup("/app"), "drop " + std::to_string(1 + i) + ".9.0.1");
+    for (int i = first; i < last; ++i) add(cgroup("/app"), "drop " + address(i));
   }
 };
 
@@ -81,7 +82,7 @@ TEST_F(Covers, ASetThatOutgrowsItsOwnGetsALargerOneAndTheFormerIsCleared) {
   add_some(2, 40);
   EXPECT_GT(EGRESS_COVER_LOG(cover()), EGRESS_COVER_LOG(first));
   EXPECT_EQ(bits_set(), 40u) << "each rule has its bit in one cover, the former ones are clear";
-  for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", std::to_string(1 + i) + ".9.0.1"), "drop");
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", address(i)), "drop");
 }
 
 TEST_F(Covers, RulesOfBothFamiliesMoveToTheLargerOne) {
@@ -122,6 +123,18 @@ TEST_F(Covers, WhatNobodyOwnsAndIsNotClearIsNotGivenAway) {
   EXPECT_EQ(fate("/app", "10.0.0.2"), "pass");
 }
 
+TEST_F(Covers, WhereRoomIsShortAListHasASmallerOne) {
+  for (__u64& word : tables.covers()) word = 1;
+  for (std::uint32_t i = 64; i < 72; ++i) tables.covers()[i] = 0;  // 512 bits of the 2,048 that it wants
+  Addition list{cgroup("/app"), {}, {}, false};
+  for (int i = 0; i < 60; ++i) list.rules.push_back(rule("drop " + std::to_string(1 + i) + ".9.0.1"));
+  ASSERT_TRUE(engine.add(list).ok());
+  EXPECT_EQ(EGRESS_COVER_FIRST(cover()), 64u);
+  EXPECT_EQ(bits_of(cover()), 512u);
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(fate("/app", std::to_string(1 + i) + ".9.0.1"), "drop");
+  EXPECT_EQ(fate("/app", "200.9.0.1"), "pass");
+}
+
 TEST_F(Covers, WithoutRoomForALargerOneTheFormerStays) {
   add_some(0, 2);
   const std::uint32_t first = cover();
@@ -130,7 +143,7 @@ TEST_F(Covers, WithoutRoomForALargerOneTheFormerStays) {
   }
   add_some(2, 40);
   EXPECT_EQ(cover(), first);
-  for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", std::to_string(1 + i) + ".9.0.1"), "drop");
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", address(i)), "drop");
 }
 
 TEST_F(Covers, ANameThatSomebodyWroteIsNotFollowed) {
