@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 6
+#define EGRESS_ABI 7
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -423,7 +423,7 @@ struct egress_control {
 	__u32 bind_failed;    /* cgroup_mkdir: names it could not bind (map full) */
 	__u32 sweeps_seen;    /* library: `sweeps` when it last cleaned up behind them */
 	__u32 on_trial;       /* library: 0 = no rule has EGRESS_RULE_TRIAL_NEW or _OLD */
-	__u32 zero;
+	__u32 subjects;       /* library: places of `sets` and `anchors` from this one on were never used; only grows */
 };
 
 /* `reason_counts` (per-CPU array of u64): packets treated specially, by reason. */

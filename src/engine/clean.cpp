@@ -34,7 +34,7 @@ Result<std::vector<std::uint32_t>> settle_sets(Workbench& bench, const std::unor
   if (!summaries) return std::move(summaries).error();
   std::vector<std::uint32_t> empty;
   RunSpace space(bench.tables);
-  const auto sets = bench.tables.sets();
+  const auto sets = known_sets(bench.tables);
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
     if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
     if (const auto summary = summaries->find(i); summary != summaries->end()) {

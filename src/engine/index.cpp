@@ -330,7 +330,7 @@ Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables,
 }
 
 RunSpace::RunSpace(Tables& tables) : size_(static_cast<std::uint32_t>(tables.shapes().size())) {
-  for (const egress_set& set : tables.sets()) {
+  for (const egress_set& set : known_sets(tables)) {
     if ((set.flags & EGRESS_SET_USED) == 0) continue;
     for (const egress_run& run : set.lists) {
       if (run.count != 0) used_[run.first] = run.count;

@@ -78,6 +78,18 @@ void bring_all(Tables& tables) {
   static_cast<void>(tables.anchors().whole());
 }
 
+std::span<egress_set> known_sets(Tables& tables) {
+  return tables.sets().first(std::min<std::size_t>(load(tables.control().subjects), tables.sets().size()));
+}
+
+std::span<egress_anchor> known_anchors(Tables& tables) {
+  return tables.anchors().first(std::min<std::size_t>(load(tables.control().subjects), tables.anchors().size()));
+}
+
+void know_subject(Tables& tables, std::uint32_t place) {
+  if (place >= tables.control().subjects) tables.store(tables.control().subjects, place + 1);
+}
+
 egress_rule& slot_of(Tables& tables, std::uint32_t id) {
   const auto rules = tables.rules();
   return rules[id % static_cast<std::uint32_t>(rules.size())];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,12 @@ namespace egress {
 
 /// Brings every array. Before a change that walks over them when it is made: what cannot be mapped must show before.
 void bring_all(Tables& tables);
+
+/// The sets and the anchors that ever were in use, and the places before them.
+[[nodiscard]] std::span<egress_set> known_sets(Tables& tables);
+[[nodiscard]] std::span<egress_anchor> known_anchors(Tables& tables);
+/// Before the first store to a place of either.
+void know_subject(Tables& tables, std::uint32_t place);
 
 /// The record at the place of this id, whoever stands there.
 [[nodiscard]] egress_rule& slot_of(Tables& tables, std::uint32_t id);

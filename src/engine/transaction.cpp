@@ -113,7 +113,7 @@ class DoorIds {
 }  // namespace
 
 Result<SetMarks> Transaction::sets_where(const std::function<bool(const SetName&)>& wanted) {
-  const auto sets = tables_.sets();
+  const auto sets = known_sets(tables_);
   SetMarks marks(sets.size());
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
     if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
