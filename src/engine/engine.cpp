@@ -398,22 +398,24 @@ Result<std::vector<Rule>> Engine::rules() const {
   return std::move(*snapshot).rules();
 }
 
-Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
+Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed,
+                            const std::function<bool()>& wants_stopped) const {
   // Most often there is no socket at all that rules could stop: no reason to think of each of many.
   if (addition.rules.size() + addition.list.size() > few_rules) {
-    Reach most = reach_of(world_, draft_of(widest(addition)), supposed);
+    Reach most = reach_of(world_, draft_of(widest(addition)), supposed, wants_stopped);
     if (most.stopped.empty() && most.foreign.empty()) return most;
   }
-  Reach found = reach_of(world_, draft_of(addition), supposed);
+  Reach found = reach_of(world_, draft_of(addition), supposed, wants_stopped);
   // Rules that stand beside the new ones can only take sockets out.
   if (found.stopped.empty() && found.foreign.empty()) return found;
   auto prospect = prospect_of(tables_, world_, addition);
   if (!prospect) return std::move(prospect).error().in("look for sockets");
-  return reach_of(world_, *prospect, supposed);
+  return reach_of(world_, *prospect, supposed, wants_stopped);
 }
 
-Result<Reach> Engine::reach(const Policy& policy, std::span<const Socket> supposed) const {
-  return reach_of(world_, prospect_of(policy), supposed);
+Result<Reach> Engine::reach(const Policy& policy, std::span<const Socket> supposed,
+                            const std::function<bool()>& wants_stopped) const {
+  return reach_of(world_, prospect_of(policy), supposed, wants_stopped);
 }
 
 Result<Totals> Engine::totals() const {
