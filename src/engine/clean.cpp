@@ -104,14 +104,16 @@ void free_set(Tables& tables, std::uint32_t index) {
 
 }  // namespace
 
-SetMembers members_of(Tables& tables, const SetMarks& sets) {
+SetMembers members_of(Tables& tables, const SetMarks& sets, std::size_t most, bool everything) {
   SetMembers members;
   for (const egress_rule& rule : tables.rules()) {
     if (rule.id == 0) continue;
-    if (is_of(rule, sets)) {
-      members.ids.push_back(rule.id);
-    } else {
+    if (!is_of(rule, sets)) {
       ++members.others;
+    } else if (members.count++ <= most) {
+      members.ids.push_back(rule.id);
+    } else if (everything) {
+      break;
     }
   }
   return members;

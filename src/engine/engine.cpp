@@ -181,6 +181,13 @@ void put_in_order(std::vector<RuleId>& ids) {
   if (!std::ranges::is_sorted(ids)) std::ranges::sort(ids);
 }
 
+std::vector<RuleId> as_rule_ids(const std::vector<std::uint32_t>& ids) {
+  std::vector<RuleId> typed;
+  typed.reserve(ids.size());
+  for (const std::uint32_t id : ids) typed.push_back(RuleId{id});
+  return typed;
+}
+
 Result<void> carry_out(Tables& tables, Transaction& transaction, const Removal& plan) {
   DoorRemoval doors(tables);
   if (auto done = doors.remove(plan.doors); !done) return done;
@@ -284,30 +291,27 @@ Result<Removed> Engine::remove_some(Transaction& transaction, const Selection& s
 Result<Removed> Engine::remove_sets(Transaction& transaction, const Selection& selection, std::size_t most_told) {
   auto sets = transaction.sets_where([&selection](const SetName& name) { return is_selected(name, selection); });
   if (!sets) return std::move(sets).error();
-  const SetMembers members = members_of(tables_, *sets);
-  Removed removed;
-  removed.ids.reserve(members.ids.size());
-  for (const std::uint32_t id : members.ids) removed.ids.push_back(RuleId{id});
-  const bool told = removed.ids.size() <= most_told;
+  const SetMembers members = members_of(tables_, *sets, most_told, selection.all);
+  const bool told = members.ids.size() <= most_told;
+  const std::vector<RuleId> wanted = told ? as_rule_ids(members.ids) : std::vector<RuleId>();
   // With the rules of other tools in any case.
-  auto snapshot = read_snapshot(tables_, world_, Detail::Listing,
-                                std::span<const RuleId>(removed.ids.data(), told ? removed.ids.size() : 0));
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing, std::span<const RuleId>(wanted));
   if (!snapshot) return std::move(snapshot).error();
   Removal plan = plan_removal(*snapshot, selection);
-  for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
-  put_in_order(removed.ids);
-  if (removed.ids.empty()) {
+  if (members.count == 0 && plan.doors.empty()) {
     if (auto done = check_found({}, selection); !done) return std::move(done).error();
   }
   plan.change.removed.clear();
-  if (members.ids.size() >= members.others / sets_at_once) {
-    plan.change.removed_sets = std::move(*sets);
+  if (members.count < members.others / sets_at_once) {
+    plan.change.removed = rules_where(tables_, [&](const egress_rule& rule) { return is_of(rule, *sets); });
+  } else if (members.count != 0) {
+    plan.change.removed_sets = *sets;
     plan.change.others = members.others != 0;
-  } else {
-    plan.change.removed = members.ids;
   }
-  if (members.ids.empty()) plan.change.removed_sets.clear();
   if (auto done = carry_out(tables_, transaction, plan); !done) return std::move(done).error();
+  Removed removed{plan.change.removed.empty() ? transaction.take_gone() : as_rule_ids(plan.change.removed), {}};
+  for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
+  put_in_order(removed.ids);
   if (told) removed.rules = std::move(plan.rules);
   return removed;
 }

@@ -60,6 +60,7 @@ void store_flags(Tables& tables, egress_rule& record, std::uint8_t flags);
 
 /// One store each.
 void store_run(Tables& tables, egress_run& run, egress_run value);
+void store_heads(Tables& tables, egress_heads& pair, egress_heads value);
 void store_shape(Tables& tables, egress_shape& shape, const egress_shape& value);
 
 /// Ids of the rules for which `wanted` holds, one pass over the array.
