@@ -22,17 +22,16 @@ function(egress_add_layer name)
   set(EGRESS_LAYERS ${EGRESS_LAYERS} egress_${name} PARENT_SCOPE)
 endfunction()
 
-egress_add_layer(core fmt::fmt nlohmann_json::nlohmann_json yaml-cpp::yaml-cpp)
-egress_add_layer(sys fmt::fmt PkgConfig::LIBBPF PkgConfig::LIBMNL)
-egress_add_layer(engine fmt::fmt nlohmann_json::nlohmann_json yaml-cpp::yaml-cpp PkgConfig::LIBBPF)
+egress_add_layer(core egress_libraries)
+egress_add_layer(sys egress_libraries)
+egress_add_layer(engine egress_libraries)
 
 # libegress: the three layers in one archive, as it is installed and as everything here links it.
 if(EGRESS_LAYERS)
   list(TRANSFORM EGRESS_LAYERS REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE layer_objects)
   add_library(libegress STATIC ${layer_objects})
   set_target_properties(libegress PROPERTIES OUTPUT_NAME egress LINKER_LANGUAGE CXX)
-  target_link_libraries(libegress PUBLIC egress_options fmt::fmt nlohmann_json::nlohmann_json
-                        yaml-cpp::yaml-cpp PkgConfig::LIBBPF PkgConfig::LIBMNL)
+  target_link_libraries(libegress PUBLIC egress_options egress_libraries)
 
   # The verbs are a library too, so that tests can link them.
   set(layers_of_libegress ${EGRESS_LAYERS})
@@ -43,4 +42,7 @@ endif()
 if(TARGET egress_cli AND EXISTS "${PROJECT_SOURCE_DIR}/src/cli/main.cpp")
   add_executable(egress "${PROJECT_SOURCE_DIR}/src/cli/main.cpp")
   target_link_libraries(egress PRIVATE egress_cli)
+  if(EGRESS_ARCHIVES_LINK)
+    target_link_options(egress PRIVATE ${EGRESS_STATIC_RUNTIME})
+  endif()
 endif()

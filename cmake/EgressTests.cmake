@@ -23,7 +23,7 @@ target_compile_definitions(test_options INTERFACE
   EGRESS_BPFTOOL="${EGRESS_BPFTOOL}"
   EGRESS_BUILD_DIR="${PROJECT_BINARY_DIR}"
   EGRESS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-target_link_libraries(test_options INTERFACE egress_options GTest::gtest PkgConfig::LIBBPF fmt::fmt)
+target_link_libraries(test_options INTERFACE egress_options GTest::gtest egress_libraries)
 if(TARGET GTest::gmock)
   target_link_libraries(test_options INTERFACE GTest::gmock)
 endif()

@@ -438,7 +438,7 @@ struct egress_control {
 	__u32 bind_failed;    /* cgroup_mkdir: names it could not bind (map full) */
 	__u32 sweeps_seen;    /* library: `sweeps` when it last cleaned up behind them */
 	__u32 on_trial;       /* library: 0 = no rule has EGRESS_RULE_TRIAL_NEW or _OLD */
-	__u32 zero;
+	__u32 subjects;       /* library: places of `sets` and `anchors` from this one on were never used; only grows */
 };
 
 /* `reason_counts` (per-CPU array of u64): packets treated specially, by reason. */

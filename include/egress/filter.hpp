@@ -171,8 +171,12 @@ class Filter {
 
   /// What rules like these would mean for the sockets that there are; changes nothing. `supposed`: connected sockets
   /// to judge as if they existed, unless one with the same addresses and ports does, which is then judged instead.
-  [[nodiscard]] Result<Reach> reach(const Addition& addition, std::span<const Socket> supposed = {}) const;
-  [[nodiscard]] Result<Reach> reach(const Policy& policy, std::span<const Socket> supposed = {}) const;
+  /// `wants_stopped` is asked where no process of the subject holds a socket, so that none can be foreign: to find
+  /// which are stopped takes a listing of every socket. Empty = they are wanted.
+  [[nodiscard]] Result<Reach> reach(const Addition& addition, std::span<const Socket> supposed = {},
+                                    const std::function<bool()>& wants_stopped = {}) const;
+  [[nodiscard]] Result<Reach> reach(const Policy& policy, std::span<const Socket> supposed = {},
+                                    const std::function<bool()>& wants_stopped = {}) const;
 
   /// Destroys sockets that reach() told of, whatever the rules are. UDP sockets are disconnected by it, and can be
   /// used again by who holds them.

@@ -72,6 +72,13 @@ Session own_session(const Filter& filter) {
   return session;
 }
 
+bool ancestors_hold_sockets() {
+  for (int pid = ::getppid(); pid > 1; pid = parent_of(pid)) {
+    if (holds_socket(pid)) return true;
+  }
+  return false;
+}
+
 void ask_ancestors(Session& session) {
   for (int pid = ::getppid(); pid > 1; pid = parent_of(pid)) {
     for (const std::uint64_t inode : socket_inodes_of(pid)) session.inherited.insert(inode);

@@ -23,6 +23,8 @@ struct Session {
 
 /// The session of this process, as its environment tells of it.
 [[nodiscard]] Session own_session(const Filter& filter);
+/// Whether its ancestors can tell anything of it.
+[[nodiscard]] bool ancestors_hold_sockets();
 /// Adds what its ancestors tell of it: every file that they have open is looked at.
 void ask_ancestors(Session& session);
 

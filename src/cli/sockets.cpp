@@ -83,7 +83,9 @@ Result<SocketsOfRules> SocketsOfRules::look(const Context& context, const Filter
   SocketsOfRules sockets;
   sockets.kill_ = context.options().kill_sockets;
   Session session = own_session(filter);
-  auto reach = filter.reach(rules, session.ssh ? std::span(&*session.ssh, 1) : std::span<const Socket>());
+  // What is stopped is asked for the rail alone.
+  const auto may_refuse = [&] { return !context.options().yes_really && (session.ssh || ancestors_hold_sockets()); };
+  auto reach = filter.reach(rules, session.ssh ? std::span(&*session.ssh, 1) : std::span<const Socket>(), may_refuse);
   if (!reach) {
     sockets.reach_.problem = reach.error().message();
     return sockets;

@@ -35,7 +35,7 @@ Result<std::vector<std::uint32_t>> settle_sets(Workbench& bench, const std::unor
   if (!summaries) return std::move(summaries).error();
   std::vector<std::uint32_t> empty;
   RunSpace space(bench.tables);
-  const auto sets = bench.tables.sets();
+  const auto sets = known_sets(bench.tables);
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
     if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
     if (const auto summary = summaries->find(i); summary != summaries->end()) {
@@ -97,14 +97,16 @@ void free_set(Tables& tables, std::uint32_t index) {
 
 }  // namespace
 
-SetMembers members_of(Tables& tables, const SetMarks& sets) {
+SetMembers members_of(Tables& tables, const SetMarks& sets, std::size_t most, bool everything) {
   SetMembers members;
   for (const egress_rule& rule : tables.rules()) {
     if (rule.id == 0) continue;
-    if (is_of(rule, sets)) {
-      members.ids.push_back(rule.id);
-    } else {
+    if (!is_of(rule, sets)) {
       ++members.others;
+    } else if (members.count++ <= most) {
+      members.ids.push_back(rule.id);
+    } else if (everything) {
+      break;
     }
   }
   return members;

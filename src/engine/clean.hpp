@@ -29,10 +29,12 @@ using SetMarks = std::vector<bool>;
 
 /// Who has rules in the arrays.
 struct SetMembers {
-  std::vector<std::uint32_t> ids;  ///< of the sets that are meant
+  std::vector<std::uint32_t> ids;  ///< of the sets that are meant: all, or one more than are wanted
+  std::size_t count = 0;           ///< how many these sets have
   std::size_t others = 0;          ///< how many rules of other sets there are
 };
-[[nodiscard]] SetMembers members_of(Tables& tables, const SetMarks& sets);
+/// `everything`: there are no other sets, and nobody needs to know how many more than `most` there are.
+[[nodiscard]] SetMembers members_of(Tables& tables, const SetMarks& sets, std::size_t most, bool everything);
 
 /// Removes rules that no packet may match any more, and then everything that only they needed: shapes, sets,
 /// subjects, names, bindings, policies. Waits for readers wherever one may stand on what goes. May be
@@ -40,7 +42,8 @@ struct SetMembers {
 [[nodiscard]] Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
 
 /// The same for all rules of whole sets, and for these sets: what it takes is one walk over the arrays, whatever they
-/// hold. `others`: whether other sets have rules. Precondition: no packet may match any rule of theirs any more.
+/// hold. `others`: whether other sets have rules. Precondition: no packet may match any rule of theirs any more, or
+/// packets that still may decide the same whether they meet all of these rules, a part or none.
 [[nodiscard]] Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others);
 
 }  // namespace egress

@@ -8,6 +8,8 @@
 #include <bitset>
 #include <vector>
 
+#include "engine/records.hpp"
+
 namespace egress {
 
 namespace {
@@ -91,7 +93,7 @@ void enter_all(Tables& tables, const Layout& layout, std::uint32_t cover, std::u
 /// Which units belong to a set.
 std::bitset<EGRESS_COVER_UNITS> taken_units(Tables& tables) {
   std::bitset<EGRESS_COVER_UNITS> taken;
-  for (const egress_set& set : tables.sets()) {
+  for (const egress_set& set : known_sets(tables)) {
     const std::uint32_t cover = cover_of(set);
     if ((set.flags & EGRESS_SET_USED) == 0 || cover == 0) continue;
     for (std::uint32_t i = 0; i < 1u << EGRESS_COVER_LOG(cover); ++i) {

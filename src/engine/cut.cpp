@@ -86,10 +86,12 @@ void count(World& world, std::span<const Socket> sockets, CutReport& report) {
 
 }  // namespace
 
-Reach reach_of(World& world, const Prospect& prospect, std::span<const Socket> supposed) {
+Reach reach_of(World& world, const Prospect& prospect, std::span<const Socket> supposed,
+               const std::function<bool()>& wants_stopped) {
   Reach reach;
   if (!prospect.closes() || !exist(world, prospect.subjects)) return reach;
   const auto holders = holders_of(world, prospect);
+  if (holders.empty() && wants_stopped && !wants_stopped()) return reach;
   SocketListing listing = world.sockets();
   reach.problem = std::move(listing.problem);
   for (const Socket& socket : supposed) {

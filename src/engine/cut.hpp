@@ -12,8 +12,9 @@
 namespace egress {
 
 /// What a prospect means for the sockets that there are. Looks for none where no cgroup of a subject exists or no
-/// rule drops or rejects. `supposed`: see Filter::reach().
-[[nodiscard]] Reach reach_of(World& world, const Prospect& prospect, std::span<const Socket> supposed);
+/// rule drops or rejects. `supposed`, `wants_stopped`: see Filter::reach().
+[[nodiscard]] Reach reach_of(World& world, const Prospect& prospect, std::span<const Socket> supposed,
+                             const std::function<bool()>& wants_stopped);
 
 /// Destroys sockets of the last listing and looks whether they are gone.
 [[nodiscard]] CutReport destroy_sockets(World& world, std::span<const Socket> sockets);

@@ -182,6 +182,13 @@ void put_in_order(std::vector<RuleId>& ids) {
   if (!std::ranges::is_sorted(ids)) std::ranges::sort(ids);
 }
 
+std::vector<RuleId> as_rule_ids(const std::vector<std::uint32_t>& ids) {
+  std::vector<RuleId> typed;
+  typed.reserve(ids.size());
+  for (const std::uint32_t id : ids) typed.push_back(RuleId{id});
+  return typed;
+}
+
 Result<void> carry_out(Tables& tables, Transaction& transaction, const Removal& plan) {
   DoorRemoval doors(tables);
   if (auto done = doors.remove(plan.doors); !done) return done;
@@ -289,30 +296,27 @@ Result<Removed> Engine::remove_some(Transaction& transaction, const Selection& s
 Result<Removed> Engine::remove_sets(Transaction& transaction, const Selection& selection, std::size_t most_told) {
   auto sets = transaction.sets_where([&selection](const SetName& name) { return is_selected(name, selection); });
   if (!sets) return std::move(sets).error();
-  const SetMembers members = members_of(tables_, *sets);
-  Removed removed;
-  removed.ids.reserve(members.ids.size());
-  for (const std::uint32_t id : members.ids) removed.ids.push_back(RuleId{id});
-  const bool told = removed.ids.size() <= most_told;
+  const SetMembers members = members_of(tables_, *sets, most_told, selection.all);
+  const bool told = members.ids.size() <= most_told;
+  const std::vector<RuleId> wanted = told ? as_rule_ids(members.ids) : std::vector<RuleId>();
   // With the rules of other tools in any case.
-  auto snapshot = read_snapshot(tables_, world_, Detail::Listing,
-                                std::span<const RuleId>(removed.ids.data(), told ? removed.ids.size() : 0));
+  auto snapshot = read_snapshot(tables_, world_, Detail::Listing, std::span<const RuleId>(wanted));
   if (!snapshot) return std::move(snapshot).error();
   Removal plan = plan_removal(*snapshot, selection);
-  for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
-  put_in_order(removed.ids);
-  if (removed.ids.empty()) {
+  if (members.count == 0 && plan.doors.empty()) {
     if (auto done = check_found({}, selection); !done) return std::move(done).error();
   }
   plan.change.removed.clear();
-  if (members.ids.size() >= members.others / sets_at_once) {
-    plan.change.removed_sets = std::move(*sets);
+  if (members.count < members.others / sets_at_once) {
+    plan.change.removed = rules_where(tables_, [&](const egress_rule& rule) { return is_of(rule, *sets); });
+  } else if (members.count != 0) {
+    plan.change.removed_sets = *sets;
     plan.change.others = members.others != 0;
-  } else {
-    plan.change.removed = members.ids;
   }
-  if (members.ids.empty()) plan.change.removed_sets.clear();
   if (auto done = carry_out(tables_, transaction, plan); !done) return std::move(done).error();
+  Removed removed{plan.change.removed.empty() ? transaction.take_gone() : as_rule_ids(plan.change.removed), {}};
+  for (const DoorEntry& door : plan.doors) removed.ids.push_back(door.rule.id);
+  put_in_order(removed.ids);
   if (told) removed.rules = std::move(plan.rules);
   return removed;
 }
@@ -403,22 +407,24 @@ Result<std::vector<Rule>> Engine::rules() const {
   return std::move(*snapshot).rules();
 }
 
-Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed) const {
+Result<Reach> Engine::reach(const Addition& addition, std::span<const Socket> supposed,
+                            const std::function<bool()>& wants_stopped) const {
   // Most often there is no socket at all that rules could stop: no reason to think of each of many.
   if (addition.rules.size() + addition.list.size() > few_rules) {
-    Reach most = reach_of(world_, draft_of(widest(addition)), supposed);
+    Reach most = reach_of(world_, draft_of(widest(addition)), supposed, wants_stopped);
     if (most.stopped.empty() && most.foreign.empty()) return most;
   }
-  Reach found = reach_of(world_, draft_of(addition), supposed);
+  Reach found = reach_of(world_, draft_of(addition), supposed, wants_stopped);
   // Rules that stand beside the new ones can only take sockets out.
   if (found.stopped.empty() && found.foreign.empty()) return found;
   auto prospect = prospect_of(tables_, world_, addition);
   if (!prospect) return std::move(prospect).error().in("look for sockets");
-  return reach_of(world_, *prospect, supposed);
+  return reach_of(world_, *prospect, supposed, wants_stopped);
 }
 
-Result<Reach> Engine::reach(const Policy& policy, std::span<const Socket> supposed) const {
-  return reach_of(world_, prospect_of(policy), supposed);
+Result<Reach> Engine::reach(const Policy& policy, std::span<const Socket> supposed,
+                            const std::function<bool()>& wants_stopped) const {
+  return reach_of(world_, prospect_of(policy), supposed, wants_stopped);
 }
 
 Result<Totals> Engine::totals() const {

@@ -28,8 +28,10 @@ class Engine {
 
   /// What the last add() or apply() cut.
   [[nodiscard]] const CutReport& cut() const { return cut_; }
-  [[nodiscard]] Result<Reach> reach(const Addition& addition, std::span<const Socket> supposed) const;
-  [[nodiscard]] Result<Reach> reach(const Policy& policy, std::span<const Socket> supposed) const;
+  [[nodiscard]] Result<Reach> reach(const Addition& addition, std::span<const Socket> supposed,
+                                    const std::function<bool()>& wants_stopped) const;
+  [[nodiscard]] Result<Reach> reach(const Policy& policy, std::span<const Socket> supposed,
+                                    const std::function<bool()>& wants_stopped) const;
 
   /// Repairs, settles and sweeps, and changes nothing else.
   [[nodiscard]] Result<void> maintain();

@@ -165,12 +165,14 @@ Result<void> Filter::confirm() {
 
 const CutReport& Filter::cut() const { return parts_->engine.cut(); }
 
-Result<Reach> Filter::reach(const Addition& addition, std::span<const Socket> supposed) const {
-  return parts_->engine.reach(addition, supposed);
+Result<Reach> Filter::reach(const Addition& addition, std::span<const Socket> supposed,
+                            const std::function<bool()>& wants_stopped) const {
+  return parts_->engine.reach(addition, supposed, wants_stopped);
 }
 
-Result<Reach> Filter::reach(const Policy& policy, std::span<const Socket> supposed) const {
-  return parts_->engine.reach(policy, supposed);
+Result<Reach> Filter::reach(const Policy& policy, std::span<const Socket> supposed,
+                            const std::function<bool()>& wants_stopped) const {
+  return parts_->engine.reach(policy, supposed, wants_stopped);
 }
 
 CutReport Filter::destroy(std::span<const Socket> sockets) const { return destroy_sockets(parts_->world, sockets); }

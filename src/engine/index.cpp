@@ -160,11 +160,9 @@ struct Member {
 
 /// Writes every chain from the records alone, without the rules of these sets. Like write_chain(), but what is right
 /// already is not stored.
-Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
-                                  bool others) {
+Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
   std::vector<Member> stay;
-  const std::span<const egress_rule> rules = tables.rules().whole();
-  for (const egress_rule& rule : rules.first(others ? rules.size() : 0)) {
+  for (const egress_rule& rule : tables.rules()) {
     if (maintenance.is_due()) {
       if (auto done = maintenance.renew(); !done) return done;
     }
@@ -190,6 +188,12 @@ Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, cons
     if (head != next) tables.store(head, next);
   }
   return {};
+}
+
+void clear_chains(Tables& tables) {
+  for (egress_heads& pair : tables.heads()) {
+    if (pair.first[0] != 0 || pair.first[1] != 0) store_heads(tables, pair, {});
+  }
 }
 
 struct KeyOrder {
@@ -278,7 +282,11 @@ Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::u
 Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets, bool others) {
   for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
     maintenance.start_afresh();
-    if (auto done = rebuild_without_sets(tables, maintenance, sets, others); !done) return done;
+    if (others) {
+      if (auto done = rebuild_without_sets(tables, maintenance, sets); !done) return done;
+    } else {
+      clear_chains(tables);
+    }
     if (auto done = maintenance.renew(); !done) return done;
     if (!maintenance.was_lost()) return {};
   }
@@ -330,7 +338,7 @@ Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables,
 }
 
 RunSpace::RunSpace(Tables& tables) : size_(static_cast<std::uint32_t>(tables.shapes().size())) {
-  for (const egress_set& set : tables.sets()) {
+  for (const egress_set& set : known_sets(tables)) {
     if ((set.flags & EGRESS_SET_USED) == 0) continue;
     for (const egress_run& run : set.lists) {
       if (run.count != 0) used_[run.first] = run.count;

@@ -83,7 +83,7 @@ Result<std::optional<egress_name>> Names::walk(const std::string& path) const {
 }
 
 std::optional<std::uint32_t> Names::anchor_of_id(std::uint64_t id) const {
-  const auto anchors = tables_.anchors();
+  const auto anchors = known_anchors(tables_);
   for (std::uint32_t i = 1; i < anchors.size(); ++i) {
     if (anchors[i].kind == EGRESS_ANCHOR_ID && anchors[i].cgroup_id == id) return i;
   }
@@ -115,6 +115,7 @@ Result<std::uint32_t> Names::make_anchor(const Subject& subject) {
                  0};
   }
   const std::uint32_t index = search_from_;
+  know_subject(tables_, index);
   egress_anchor& anchor = anchors[index];
   tables_.store(anchor.first_set, 0u);
   const std::uint64_t id = subject.kind == Subject::Kind::Id ? number_of(subject.name) : 0;
@@ -282,7 +283,7 @@ Result<std::optional<Subject>> Names::subject_of(std::uint32_t anchor) const {
 
 Result<bool> Names::prune(Prune how) {
   std::unordered_set<std::uint32_t> idle;
-  const auto anchors = tables_.anchors();
+  const auto anchors = known_anchors(tables_);
   for (std::uint32_t i = 1; i < anchors.size(); ++i) {
     if (anchors[i].kind != EGRESS_ANCHOR_NONE && anchors[i].first_set == 0) idle.insert(i);
   }
@@ -346,7 +347,7 @@ Result<void> Names::prune_bindings(const std::unordered_set<std::uint32_t>& idle
   auto entries = tables_.bindings().entries();
   if (!entries) return std::move(entries).error();
   std::unordered_set<std::uint32_t> unused = idle;
-  const auto anchors = tables_.anchors();
+  const auto anchors = known_anchors(tables_);
   for (std::uint32_t i = 1; i < anchors.size(); ++i) {
     if (anchors[i].kind == EGRESS_ANCHOR_NONE) unused.insert(i);
   }

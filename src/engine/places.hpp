@@ -10,7 +10,7 @@ namespace egress {
 /// Which parts of an array are there to be touched. Not for several threads at once.
 class Presence {
  public:
-  static constexpr std::size_t part = std::size_t{256} * 1024;  ///< bytes; a multiple of every page size
+  static constexpr std::size_t part = std::size_t{64} * 1024;  ///< bytes; a multiple of every page size
 
   Presence() = default;
   Presence(Presence&&) = default;
@@ -44,6 +44,11 @@ class Places {
     // One that stands across the end of a part needs the next, too.
     if (Presence::part % sizeof(T) != 0 && presence_ != nullptr) presence_->need((place + 1) * sizeof(T) - 1);
     return data_[place];
+  }
+  /// Precondition: count <= size().
+  [[nodiscard]] std::span<T> first(std::size_t count) const {
+    for (std::size_t at = 0; presence_ != nullptr && at < count * sizeof(T); at += Presence::part) presence_->need(at);
+    return {data_, count};
   }
   [[nodiscard]] T& front() const { return (*this)[0]; }
   [[nodiscard]] T* begin() const { return whole().data(); }

@@ -74,12 +74,24 @@ egress_run load_run(const egress_run& run) {
 
 void bring_all(Tables& tables) {
   static_cast<void>(tables.rules().whole());
-  static_cast<void>(tables.sets().whole());
+  static_cast<void>(known_sets(tables));
   static_cast<void>(tables.shapes().whole());
   static_cast<void>(tables.heads().whole());
   static_cast<void>(tables.sieve().whole());
   static_cast<void>(tables.covers().whole());
-  static_cast<void>(tables.anchors().whole());
+  static_cast<void>(known_anchors(tables));
+}
+
+std::span<egress_set> known_sets(Tables& tables) {
+  return tables.sets().first(std::min<std::size_t>(load(tables.control().subjects), tables.sets().size()));
+}
+
+std::span<egress_anchor> known_anchors(Tables& tables) {
+  return tables.anchors().first(std::min<std::size_t>(load(tables.control().subjects), tables.anchors().size()));
+}
+
+void know_subject(Tables& tables, std::uint32_t place) {
+  if (place >= tables.control().subjects) tables.store(tables.control().subjects, place + 1);
 }
 
 egress_rule& slot_of(Tables& tables, std::uint32_t id) {
@@ -99,6 +111,10 @@ void store_flags(Tables& tables, egress_rule& record, std::uint8_t flags) {
 
 void store_run(Tables& tables, egress_run& run, egress_run value) {
   tables.store(reinterpret_cast<Word64&>(run), std::bit_cast<std::uint64_t>(value));
+}
+
+void store_heads(Tables& tables, egress_heads& pair, egress_heads value) {
+  tables.store(reinterpret_cast<Word64&>(pair), std::bit_cast<std::uint64_t>(value));
 }
 
 void store_shape(Tables& tables, egress_shape& shape, const egress_shape& value) {

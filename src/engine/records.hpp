@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,12 @@ namespace egress {
 /// Brings every array. Before a change that walks over them when it is made: what cannot be mapped must show before.
 void bring_all(Tables& tables);
 
+/// The sets and the anchors that ever were in use, and the places before them.
+[[nodiscard]] std::span<egress_set> known_sets(Tables& tables);
+[[nodiscard]] std::span<egress_anchor> known_anchors(Tables& tables);
+/// Before the first store to a place of either.
+void know_subject(Tables& tables, std::uint32_t place);
+
 /// The record at the place of this id, whoever stands there.
 [[nodiscard]] egress_rule& slot_of(Tables& tables, std::uint32_t id);
 
@@ -58,6 +65,7 @@ void store_flags(Tables& tables, egress_rule& record, std::uint8_t flags);
 
 /// One store each.
 void store_run(Tables& tables, egress_run& run, egress_run value);
+void store_heads(Tables& tables, egress_heads& pair, egress_heads value);
 void store_shape(Tables& tables, egress_shape& shape, const egress_shape& value);
 
 /// Ids of the rules for which `wanted` holds, one pass over the array.

@@ -154,7 +154,7 @@ bool Transaction::subject_is_gone(std::uint32_t set) {
 }
 
 bool Transaction::any_subject_is_gone() {
-  return std::ranges::any_of(tables_.anchors(), [this](const egress_anchor& anchor) {
+  return std::ranges::any_of(known_anchors(tables_), [this](const egress_anchor& anchor) {
     return anchor.kind == EGRESS_ANCHOR_ID && has_ended(tables_, world_, CgroupId{anchor.cgroup_id});
   });
 }

@@ -102,6 +102,7 @@ Result<std::uint32_t> Sets::ensure(const SetName& name) {
                  "unload, then load with a larger size, which helps up to 65536: egress load --max-rules N",
                  0};
   }
+  know_subject(tables_, search_from_);
   egress_set& set = sets[search_from_];
   tables_.store(set.next, 0u);
   tables_.store(set.anchor, **anchor);
@@ -150,7 +151,7 @@ Result<void> Sets::prune_policies() {
   auto entries = tables_.policy_names().entries();
   if (!entries) return std::move(entries).error();
   std::unordered_set<std::uint32_t> used;
-  for (const egress_set& set : tables_.sets()) {
+  for (const egress_set& set : known_sets(tables_)) {
     if ((set.flags & EGRESS_SET_USED) != 0) used.insert(set.policy);
   }
   policies_.reset();
@@ -164,8 +165,9 @@ Result<void> Sets::prune_policies() {
 
 Result<std::vector<SetName>> Sets::all() {
   std::vector<SetName> found;
-  for (std::uint32_t i = 1; i < tables_.sets().size(); ++i) {
-    if ((tables_.sets()[i].flags & EGRESS_SET_USED) == 0) continue;
+  const auto sets = known_sets(tables_);
+  for (std::uint32_t i = 1; i < sets.size(); ++i) {
+    if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
     auto name = name_of(i);
     if (!name) return std::move(name).error();
     if (*name) found.push_back(std::move(**name));
@@ -174,7 +176,7 @@ Result<std::vector<SetName>> Sets::all() {
 }
 
 Result<void> Sets::check_depth(std::span<const SetName> added) {
-  const auto sets = tables_.sets();
+  const auto sets = known_sets(tables_);
   const auto used = static_cast<std::size_t>(std::count_if(
       sets.begin(), sets.end(), [](const egress_set& set) { return (set.flags & EGRESS_SET_USED) != 0; }));
   if (used + added.size() <= EGRESS_SETS_OF_PACKET) return {};

@@ -72,13 +72,21 @@ RecordsOfSets collect_all(Tables& tables, BootTime now) {
   return collector.take();
 }
 
+using DropConfigs = std::vector<std::pair<std::uint32_t, drop_config>>;
+
+/// In the order of their keys.
+Result<DropConfigs> read_drop_configs(Tables& tables) {
+  auto entries = tables.drop_configs().entries();
+  if (entries)
+    std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return entries;
+}
+
 /// Those of these ids, and those whose id another tool uses: its rules are listed under another one then.
-Result<RecordsOfSets> collect_some(Tables& tables, BootTime now, std::span<const RuleId> ids) {
-  auto doors = tables.drop_configs().entries();
-  if (!doors) return std::move(doors).error();
+RecordsOfSets collect_some(Tables& tables, BootTime now, std::span<const RuleId> ids, const DropConfigs& doors) {
   std::set<std::uint32_t> wanted;
   for (const RuleId id : ids) wanted.insert(static_cast<std::uint32_t>(id));
-  for (const auto& [key, config] : *doors) wanted.insert(key);
+  for (const auto& [key, config] : doors) wanted.insert(key);
   Collector collector(tables, now);
   for (const std::uint32_t id : wanted) {
     if (load(slot_of(tables, id).id) == id) collector.add(slot_of(tables, id));
@@ -197,12 +205,9 @@ Result<bool> is_complete(Tables& tables, std::uint32_t key, const drop_config& c
   return *named == key;
 }
 
-Result<std::vector<DoorEntry>> read_doors(Tables& tables, BootTime now, Detail detail) {
-  auto entries = tables.drop_configs().entries();
-  if (!entries) return std::move(entries).error();
-  std::sort(entries->begin(), entries->end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+Result<std::vector<DoorEntry>> read_doors(Tables& tables, BootTime now, Detail detail, const DropConfigs& entries) {
   std::vector<DoorEntry> doors;
-  for (const auto& [key, config] : *entries) {
+  for (const auto& [key, config] : entries) {
     auto complete = is_complete(tables, key, config);
     if (!complete) return std::move(complete).error();
     const DoorRule door = decode_door(config);
@@ -300,12 +305,13 @@ Result<Snapshot> read_snapshot(Tables& tables, World& world, Detail detail,
   if (!now) return std::move(now).error();
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const std::uint32_t epoch = load(tables.control().epoch);
-    auto found = only ? collect_some(tables, *now, *only) : Result<RecordsOfSets>(collect_all(tables, *now));
-    if (!found) return std::move(found).error();
-    auto sets = read_own(tables, world, std::move(*found), detail);
+    const auto entries = read_drop_configs(tables);
+    if (!entries) return entries.error();
+    auto found = only ? collect_some(tables, *now, *only, *entries) : collect_all(tables, *now);
+    auto sets = read_own(tables, world, std::move(found), detail);
     if (!sets) return std::move(sets).error();
     if (load(tables.control().epoch) != epoch) continue;  // a change came between: neither old nor new
-    auto doors = read_doors(tables, *now, detail);
+    auto doors = read_doors(tables, *now, detail, *entries);
     if (!doors) return std::move(doors).error();
     Snapshot snapshot{*now, std::move(*sets), std::move(*doors)};
     give_aliases(snapshot);

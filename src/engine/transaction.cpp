@@ -83,6 +83,13 @@ Error rule_table_full(Tables& tables, std::size_t wanted) {
                0};
 }
 
+/// Whether rules of these actions (a bit each) can go one after another: what a packet meets of them while they do, it
+/// decides as if all of them were there, and if it meets none, as if none were. An allow rule would be missed by some
+/// that a drop rule still stops, and a set that rejects and drops would do the one for the other.
+bool forbid_alike(std::uint32_t actions) {
+  return actions == 1u << EGRESS_ACTION_DROP || actions == 1u << EGRESS_ACTION_REJECT;
+}
+
 /// Whether other tools use an id. Few ids are asked for one by one: the map may hold many.
 class DoorIds {
  public:
@@ -115,7 +122,7 @@ class DoorIds {
 }  // namespace
 
 Result<SetMarks> Transaction::sets_where(const std::function<bool(const SetName&)>& wanted) {
-  const auto sets = tables_.sets();
+  const auto sets = known_sets(tables_);
   SetMarks marks(sets.size());
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
     if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
@@ -393,8 +400,15 @@ void Transaction::mark_removed(const Change& change) {
   }
   lower_next_deadline(change);
   if (change.removed_sets.empty()) return;
+  gone_.clear();
+  gone_actions_ = 0;
+  gone_.reserve(tables_.rules().size());  // of what is not used nothing comes to be: growing would copy a million
+  const std::uint32_t turn = turn_to_go(control.pending);
   for (egress_rule& rule : tables_.rules()) {
-    if (rule.id != 0 && is_of(rule, change.removed_sets)) tables_.store(rule.turn, turn_to_go(control.pending));
+    if (rule.id == 0 || !is_of(rule, change.removed_sets)) continue;
+    tables_.store(rule.turn, turn);
+    gone_.push_back(RuleId{rule.id});
+    gone_actions_ |= 1u << rule.action % 32u;
   }
 }
 
@@ -418,15 +432,16 @@ Result<void> Transaction::finish(const Change& change) {
   const bool takes_sets = !change.removed_sets.empty();
   const bool removes = takes_sets || (!change.removed.empty() && !change.trial_deadline);
   // Packets that read the former epoch still need the rules that went, and the lists that were replaced.
-  if (removes || replaced_runs_ || !outgrown_.empty()) world_.wait_for_readers();
+  const bool needed = removes && !(takes_sets && forbid_alike(gone_actions_));
+  if (needed || replaced_runs_ || !outgrown_.empty()) world_.wait_for_readers();
   for (const std::uint32_t cover : std::exchange(outgrown_, {})) clear_cover(tables_, cover);
-  if (removes) clear_lost_covers(tables_);
   if (takes_sets) {
     if (auto done = clean_sets(bench(), change.removed_sets, change.others); !done) return done;
   } else if (removes) {
     const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
     if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
   }
+  if (removes) clear_lost_covers(tables_);  // who could go by them was waited for
   for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).turn, 0u);
   // Again: a sweep that came between may have stored what it knew before.
   lower_next_deadline(change);

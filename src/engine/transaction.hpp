@@ -80,6 +80,9 @@ class Transaction {
   /// all is written and right before it becomes visible: nothing is likely to fail any more.
   [[nodiscard]] Result<std::vector<RuleId>> commit(const Change& change, const std::function<void()>& last = {});
 
+  /// Ids of the rules that went with their sets in the last commit(), in the order of their places.
+  [[nodiscard]] std::vector<RuleId> take_gone() { return std::move(gone_); }
+
   /// Lets rules end at other moments. One store each, in no common moment.
   struct Deadline {
     std::uint32_t id;
@@ -134,6 +137,8 @@ class Transaction {
   // Of the change under way.
   std::vector<std::uint32_t> ids_;
   std::vector<egress_rule> records_;  ///< of Change::added
+  std::vector<RuleId> gone_;          ///< of Change::removed_sets
+  std::uint32_t gone_actions_ = 0;    ///< theirs, a bit each
   std::vector<RuleSpec> list_kinds_;  ///< of Change::list
   bool replaced_runs_ = false;
   std::vector<std::uint32_t> outgrown_;  ///< covers of which packets that read the former epoch may still know

@@ -31,17 +31,27 @@ using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
   throw std::bad_alloc();
 }
 
-/// Calls `visit(descriptor of the directory, name)` for each entry but . and ..; nothing if it is gone, or not ours to
-/// look at.
-template <typename Visit>
-void for_each_entry(const std::string& directory, Visit visit) {
+/// Whether `holds(descriptor of the directory, name)` of an entry but . and .., asked until it does; false if the
+/// directory is gone, or not ours to look at.
+template <typename Holds>
+bool any_entry(const std::string& directory, Holds holds) {
   Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return;
+  if (!fd.valid()) return false;
   const DirectoryStream stream = stream_of(std::move(fd));
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") visit(::dirfd(stream.get()), entry->d_name);
+    if (name != "." && name != ".." && holds(::dirfd(stream.get()), entry->d_name)) return true;
   }
+  return false;
+}
+
+/// Calls `visit(descriptor of the directory, name)` for each entry, as any_entry() does.
+template <typename Visit>
+void for_each_entry(const std::string& directory, Visit visit) {
+  (void)any_entry(directory, [&visit](int fd, const char* name) {
+    visit(fd, name);
+    return false;
+  });
 }
 
 }  // namespace egress

@@ -20,6 +20,14 @@ std::optional<std::uint64_t> socket_inode(std::string_view link) {
   return parse_digits(link.substr(head.size(), link.size() - head.size() - 1));
 }
 
+std::optional<std::uint64_t> socket_inode(int directory, const char* name) {
+  char link[64];
+  const ssize_t length = ::readlinkat(directory, name, link, sizeof link);
+  return length > 0 ? socket_inode({link, static_cast<std::size_t>(length)}) : std::nullopt;
+}
+
+std::string descriptors_of(int pid) { return "/proc/" + std::to_string(pid) + "/fd"; }
+
 }  // namespace
 
 std::vector<int> all_processes() {
@@ -45,13 +53,15 @@ std::vector<int> processes_in(const std::string& cgroup_directory) {
 
 std::vector<std::uint64_t> socket_inodes_of(int pid) {
   std::vector<std::uint64_t> found;
-  for_each_entry("/proc/" + std::to_string(pid) + "/fd", [&found](int directory, const char* name) {
-    char link[64];
-    const ssize_t length = ::readlinkat(directory, name, link, sizeof link);
-    if (length <= 0) return;
-    if (const auto inode = socket_inode({link, static_cast<std::size_t>(length)})) found.push_back(*inode);
+  for_each_entry(descriptors_of(pid), [&found](int directory, const char* name) {
+    if (const auto inode = socket_inode(directory, name)) found.push_back(*inode);
   });
   return found;
+}
+
+bool holds_socket(int pid) {
+  return any_entry(descriptors_of(pid),
+                   [](int directory, const char* name) { return socket_inode(directory, name).has_value(); });
 }
 
 int parent_of(int pid) {

@@ -16,6 +16,9 @@ namespace egress {
 /// Inodes of the sockets of every kind that a process holds open; empty if it is gone or may not be looked at.
 [[nodiscard]] std::vector<std::uint64_t> socket_inodes_of(int pid);
 
+/// Whether there is one.
+[[nodiscard]] bool holds_socket(int pid);
+
 /// The parent of a process; 0 if there is none, or it cannot be told.
 [[nodiscard]] int parent_of(int pid);
 

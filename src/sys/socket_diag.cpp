@@ -19,19 +19,18 @@ namespace {
 constexpr std::uint32_t every_state = ~((1U << TCP_TIME_WAIT) | (1U << 0));
 
 /// A request and room for nothing else.
+template <typename Body>
 struct Request {
   alignas(nlmsghdr) std::array<char, 128> buffer{};
   nlmsghdr* header = nullptr;
-  inet_diag_req_v2* body = nullptr;
+  Body* body = nullptr;
 
-  Request(std::uint16_t type, std::uint16_t flags, std::uint8_t family, std::uint8_t protocol) {
+  Request(std::uint16_t type, std::uint16_t flags) {
     static_assert(sizeof buffer >= NLMSG_SPACE(sizeof *body));
     header = mnl_nlmsg_put_header(buffer.data());
     header->nlmsg_type = type;
     header->nlmsg_flags = flags;
-    body = static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(header, sizeof *body));
-    body->sdiag_family = family;
-    body->sdiag_protocol = protocol;
+    body = static_cast<Body*>(mnl_nlmsg_put_extra_header(header, sizeof *body));
   }
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
@@ -92,27 +91,35 @@ Result<SocketDiag> SocketDiag::open(const NetworkNamespace& netns) {
 
 Result<std::vector<Socket>> SocketDiag::list() const {
   std::vector<Socket> sockets;
-  for (const std::uint8_t protocol : {protocol::tcp, protocol::udp}) {
-    const auto take = [&](const nlmsghdr* message) {
+  const auto ask = [&](nlmsghdr* request, std::uint8_t protocol) {
+    return netlink_.ask(request, [&](const nlmsghdr* message) {
       if (mnl_nlmsg_get_payload_len(message) < sizeof(inet_diag_msg)) return;
       const auto cgroup = cgroup_of(message);
       if (!cgroup) return;
       const auto* body = static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(message));
       sockets.push_back(socket_of(*body, protocol, netns_));
       sockets.back().cgroup = *cgroup;
-    };
-    for (const int family : {AF_INET, AF_INET6}) {
-      Request request(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, static_cast<std::uint8_t>(family), protocol);
-      request.body->idiag_states = every_state;
-      Result<void> asked = netlink_.ask(request.header, take);
-      if (!asked) return list_error(protocol == protocol::tcp ? "tcp" : "udp", asked.error().code);
-    }
+    });
+  };
+  // The older request tells of both families in one walk over the kernel's table of connections, which is long even
+  // when it is empty.
+  Request<inet_diag_req> tcp(TCPDIAG_GETSOCK, NLM_F_DUMP);
+  tcp.body->idiag_states = every_state;
+  if (auto asked = ask(tcp.header, protocol::tcp); !asked) return list_error("tcp", asked.error().code);
+  for (const int family : {AF_INET, AF_INET6}) {
+    Request<inet_diag_req_v2> udp(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
+    udp.body->sdiag_family = static_cast<std::uint8_t>(family);
+    udp.body->sdiag_protocol = protocol::udp;
+    udp.body->idiag_states = every_state;
+    if (auto asked = ask(udp.header, protocol::udp); !asked) return list_error("udp", asked.error().code);
   }
   return sockets;
 }
 
 int SocketDiag::destroy(const Socket& socket) const {
-  Request request(SOCK_DESTROY, 0, socket.key.family, socket.protocol);
+  Request<inet_diag_req_v2> request(SOCK_DESTROY, 0);
+  request.body->sdiag_family = socket.key.family;
+  request.body->sdiag_protocol = socket.protocol;
   std::memcpy(&request.body->id, socket.key.id.data(), sizeof request.body->id);
   Result<void> asked = netlink_.ask(request.header, [](const nlmsghdr*) {});
   return asked ? 0 : asked.error().code;

@@ -98,7 +98,7 @@ std::vector<Layout> layouts() {
         MEMBER(egress_control, pending), MEMBER(egress_control, trial_deadline), MEMBER(egress_control, next_deadline),
         MEMBER(egress_control, lease_until), MEMBER(egress_control, maintenance), MEMBER(egress_control, sweeps),
         MEMBER(egress_control, swept_at), MEMBER(egress_control, clock), MEMBER(egress_control, bind_failed),
-        MEMBER(egress_control, sweeps_seen), MEMBER(egress_control, on_trial), MEMBER(egress_control, zero)}},
+        MEMBER(egress_control, sweeps_seen), MEMBER(egress_control, on_trial), MEMBER(egress_control, subjects)}},
       {"egress_meta",
        sizeof(egress_meta),
        {MEMBER(egress_meta, magic), MEMBER(egress_meta, abi), MEMBER(egress_meta, max_rules),

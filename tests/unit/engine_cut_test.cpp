@@ -43,8 +43,8 @@ class EngineCut : public ::testing::Test {
     return lab_.engine.cut();
   }
   [[nodiscard]] Reach reach(const std::string& text, Subject subject = cgroup("/app"),
-                            std::span<const Socket> supposed = {}) {
-    const auto found = lab_.engine.reach({std::move(subject), {rule(text)}, {}, false, {}}, supposed);
+                            std::span<const Socket> supposed = {}, const std::function<bool()>& wants_stopped = {}) {
+    const auto found = lab_.engine.reach({std::move(subject), {rule(text)}, {}, false, {}}, supposed, wants_stopped);
     EXPECT_TRUE(found.ok());
     return found ? *found : Reach{};
   }
@@ -167,6 +167,17 @@ TEST_F(EngineCut, ReachNamesForeignSocketsThatTheRuleWouldMatterTo) {
   EXPECT_TRUE(reach("allow 10.0.0.1").foreign.empty());
   EXPECT_EQ(reach("drop 10.0.0.1/tcp").foreign.size(), 2U);
   EXPECT_TRUE(reach("drop 10.0.0.1", only(cgroup("/app"))).foreign.empty()) << "the holder is below";
+}
+
+TEST_F(EngineCut, ForeignSocketsAreListedOnlyWhereAProcessHoldsAny) {
+  const Socket elsewhere = connect("/other", "10.0.0.1");
+  connect("/app", "10.0.0.1");
+  const auto no = [] { return false; };
+  EXPECT_TRUE(reach("drop 10.0.0.1", cgroup("/app"), {}, no).stopped.empty());
+  EXPECT_EQ(lab_.world.listings, 0);
+  EXPECT_EQ(reach("drop 10.0.0.1", cgroup("/app"), {}, [] { return true; }).stopped.size(), 1U);
+  lab_.world.held["/app"] = {{elsewhere.inode, 7}};
+  EXPECT_EQ(reach("drop 10.0.0.1", cgroup("/app"), {}, no).foreign.size(), 1U);
 }
 
 TEST_F(EngineCut, ASocketOfACgroupThatIsGoneIsForeignToAllButTheRoot) {

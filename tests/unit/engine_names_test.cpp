@@ -189,5 +189,15 @@ TEST_F(EngineNames, TellsAPathFromAUnitOfTheSameName) {
   EXPECT_EQ(fate("/s/x", "10.0.0.2"), "drop");
 }
 
+TEST_F(EngineNames, KnowsWhichPlacesNoSubjectEverHad) {
+  add(cgroup("/a"), "drop 10.0.0.1");
+  add(cgroup("/b"), "drop 10.0.0.1");
+  add(only(cgroup("/b")), "drop 10.0.0.2");
+  EXPECT_EQ(tables.control().subjects, 4u) << "three sets from place 1 on";
+  ASSERT_TRUE(engine.remove({{}, {}, {}, true}).ok());
+  add(cgroup("/c"), "drop 10.0.0.1");
+  EXPECT_EQ(tables.control().subjects, 4u) << "a place that was freed is taken first";
+}
+
 }  // namespace
 }  // namespace egress

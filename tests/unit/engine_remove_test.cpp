@@ -144,6 +144,58 @@ TEST_F(EngineRemove, TellsOnlyTheIdsOfMoreThanAreWanted) {
   EXPECT_EQ(tables.drop_configs().size(), 0u);
 }
 
+TEST_F(EngineRemove, WaitsForReadersOnceWhereARuleThatStaysLongerChangesNothing) {
+  const auto waits = [&](std::initializer_list<const char*> texts) {
+    for (const char* text : texts) add(cgroup("/app"), text);
+    const int before = world.grace_periods;
+    EXPECT_EQ(removed({{}, {}, {}, true}).size(), texts.size());
+    EXPECT_EQ(tables.leftovers(), "");
+    return world.grace_periods - before;
+  };
+  EXPECT_EQ(waits({"drop 10.0.0.1", "drop 10.0.0.0/8"}), 1);
+  EXPECT_EQ(waits({"reject 10.0.0.1", "reject any"}), 1);
+  EXPECT_EQ(waits({"allow 10.0.0.1", "drop any"}), 2) << "one without the other";
+  EXPECT_EQ(waits({"reject 10.0.0.1", "drop any"}), 2) << "dropped is not rejected";
+  EXPECT_EQ(waits({"audit 10.0.0.1"}), 2);
+}
+
+/// At each write: a packet that read the epoch before decides as before or as after, until it was waited for.
+/// Several exceptions: whichever place of the index their general rule has, some are taken out before it.
+TEST_F(EngineRemove, LeavesNoThirdStateToPacketsOfTheFormerEpoch) {
+  const auto fates = [](EngineLab& lab) {
+    std::vector<std::string> met;
+    for (int i = 0; i <= 8; ++i) met.push_back(lab.fate("/app", "10.0.0." + std::to_string(i), 53));
+    return met;
+  };
+  for (const char* exception : {"drop", "allow", "reject"}) {
+    for (const bool others : {false, true}) {
+      bool reached = true;
+      for (std::size_t n = 1; reached; ++n) {
+        EngineLab lab;
+        lab.world.mkdir_unbound("/app");
+        lab.add(cgroup("/app"), "drop 10.0.0.0/8");
+        for (int i = 1; i <= 8; ++i) lab.add(cgroup("/app"), rule(exception + (" 10.0.0." + std::to_string(i))));
+        if (others) lab.add(cgroup("/b"), "drop 10.0.0.1");
+        const std::vector<std::string> old = fates(lab);
+        const std::uint32_t former = lab.tables.control().epoch;
+        const int waits = lab.world.grace_periods;
+        reached = false;
+        lab.tables.faults.stop_at(n, [&] {
+          reached = true;
+          if (lab.world.grace_periods != waits) return;
+          const std::uint32_t epoch = std::exchange(lab.tables.control().epoch, former);
+          const std::vector<std::string> met = fates(lab);
+          lab.tables.control().epoch = epoch;
+          for (std::size_t i = 0; i < met.size(); ++i) {
+            EXPECT_TRUE(met[i] == old[i] || met[i] == "pass") << exception << ", write " << n << ": " << met[i];
+          }
+        });
+        ASSERT_TRUE(lab.engine.remove({{}, cgroup("/app"), {}, false}, 0).ok());
+      }
+    }
+  }
+}
+
 TEST_F(EngineRemove, TellsIdsInTheirOrderWhereverTheyStand) {
   EngineLab lab(8);  // places are given out again from the first on
   lab.world.mkdir("/app");
