@@ -14,7 +14,7 @@
 #include "datapath/door.bpf.h"
 
 #define SWEEP_PERIOD (250 * 1000 * 1000ull) /* ns */
-#define DOOR_PERIODS 4 /* to go through a hash takes long for its size, not for what is in it: 3 ms for a million */
+#define DOOR_PERIODS 3 /* to go through a hash takes long for its size, not for what is in it: 3 ms for a million */
 #define CLOCK_BOOTTIME 7
 
 struct sweeper {

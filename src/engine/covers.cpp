@@ -14,8 +14,11 @@ namespace egress {
 
 namespace {
 
-constexpr std::size_t bits_per_rule = 32;       ///< where there is room; a small list may well have more than its share
-constexpr std::size_t least_bits_per_rule = 8;  ///< one packet in eight has a hit for nothing
+// A small list may well have more than its share; a large one should stay in the caches, where one packet in eight with
+// a hit for nothing costs less than half of all with a miss.
+constexpr std::size_t bits_per_rule = 32;
+constexpr std::size_t least_bits_per_rule = 8;
+constexpr std::size_t large = std::size_t{4} << 20;  ///< bits
 constexpr std::uint32_t word_bits = 64;
 constexpr std::uint32_t largest_log = EGRESS_COVER_UNITS_LOG - 1;  ///< one set takes half of all at most
 constexpr std::size_t samples = 64;
@@ -127,10 +130,14 @@ std::uint32_t find_room(Tables& tables, const Layout& layout, std::uint32_t log)
   return 0;
 }
 
+std::size_t bits_for(std::size_t rules) {
+  return std::max(rules * least_bits_per_rule, std::min(rules * bits_per_rule, large));
+}
+
 /// Room for this many rules, as much as they want if there is, at least of this log.
 std::uint32_t find_room_for(Tables& tables, const Layout& layout, std::size_t rules, std::uint32_t least) {
   least = std::max(least, layout.log_for(rules * least_bits_per_rule));
-  for (std::uint32_t log = std::min(layout.log_for(rules * bits_per_rule), largest_log) + 1; log-- > least;) {
+  for (std::uint32_t log = std::min(layout.log_for(bits_for(rules)), largest_log) + 1; log-- > least;) {
     if (const std::uint32_t cover = find_room(tables, layout, log); cover != 0) return cover;
   }
   return 0;
@@ -184,7 +191,7 @@ std::uint32_t fit_cover(Tables& tables, std::uint32_t index, std::size_t added) 
   if (former == 0 && std::ranges::any_of(set.lists, [](const egress_run& run) { return run.count != 0; })) return 0;
   const std::uint32_t least = former == 0 ? 0 : EGRESS_COVER_LOG(former) + 1;
   std::size_t rules = added;
-  if (layout.log_for(added * bits_per_rule) < least) {
+  if (layout.log_for(bits_for(added)) < least) {
     if (least > largest_log || !is_crowded(tables, layout, former)) return 0;
     if (find_room(tables, layout, least) == 0) return 0;  // before all rules are counted
     rules += count_rules(tables, index);
