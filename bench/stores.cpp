@@ -2,6 +2,7 @@
 #include "stores.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <chrono>
@@ -27,12 +28,31 @@ double child_cpu() {
   return milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
 }
 
+/// What is started meanwhile may run on every CPU, as the command of a user may: this process is pinned to one.
+class Unpinned {
+ public:
+  Unpinned() {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t every;
+    CPU_ZERO(&every);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) CPU_SET(cpu, &every);
+    test::require(sched_setaffinity(0, sizeof every, &every) == 0, "leave the CPU");
+  }
+  Unpinned(const Unpinned&) = delete;
+  Unpinned& operator=(const Unpinned&) = delete;
+  ~Unpinned() { sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_{};
+};
+
 struct Done {
   Cost cost;
   test::Outcome outcome;
 };
 
 Done run_command(const test::Invocation& invocation) {
+  const Unpinned everywhere;
   const double cpu = child_cpu();
   const auto start = std::chrono::steady_clock::now();
   test::Outcome outcome = test::Running(invocation).finish(std::chrono::minutes(5));
