@@ -44,7 +44,10 @@ void check(const Ground& ground, const Place& place, const List& list) {
   enter(ground.field.none.directory());
 }
 
-void flush(Store& store, CommandTables& tables) { note(tables.flush, tables.flush_cpu, store.name(), store.flush()); }
+void flush(Store& store, CommandTables& tables) {
+  (void)kernel_bytes(store.list());  // waits until the kernel is done with what was removed before, by whomever
+  note(tables.flush, tables.flush_cpu, store.name(), store.flush());
+}
 
 void load(Store& store, CommandTables& tables) {
   const double before = kernel_bytes(store.list());
