@@ -126,7 +126,7 @@ TEST_F(KernelTablesTest, RefusesAMapOfAnotherTypeOrSize) {
       {[](MapLayout& map) {
          if (map.name == "rules") map.value_size += 8;
        },
-       "value size 72 instead of 64"},
+       "value size 64 instead of 56"},
       {[](MapLayout& map) {
          if (map.name == "names") map.key_size += 4;
        },
