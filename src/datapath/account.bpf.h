@@ -71,8 +71,13 @@ static __always_inline void count_reason(enum egress_reason reason)
 __noinline int create_counter(__u64 key)
 {
 	struct egress_counter fresh = {};
-	long err = bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
 
+	return bpf_map_update_elem(&counters, &key, &fresh, BPF_NOEXIST);
+}
+
+/* A function of its own for the stack, as the next one. */
+__noinline int count_uncounted(int err)
+{
 	if (err && err != COUNTER_EXISTS)
 		count_reason(EGRESS_REASON_UNCOUNTED);
 	return 0;
@@ -96,7 +101,7 @@ static __always_inline void count_rule(__u64 key, const struct amount *amount)
 	struct egress_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (!counter) {
-		create_counter(key);
+		count_uncounted(create_counter(key));
 		if (!(key & EGRESS_COUNTER_DOOR))
 			forget_counter_of_none(key);
 		counter = bpf_map_lookup_elem(&counters, &key);
