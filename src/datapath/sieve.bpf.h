@@ -185,15 +185,17 @@ static __always_inline void store_lengths(__u64 leaf, __u64 when, __u64 v6, __u6
 {
 	volatile struct cache_entry *entry = cache_slot(leaf);
 	volatile struct cached_lengths *lengths;
+	volatile struct cached_probes *first;
 
 	if (!entry)
 		return;
+	first = &entry->probes[v6 & 1];
 	lengths = &entry->lengths[v6 & 1];
-	lengths->probes = probes;
-	lengths->sum = sum_of_words(leaf, when, SUM_PROBES + v6, probes, 0) + !usable;
+	first->probes = probes;
+	first->sum = sum_of_words(leaf, when, SUM_PROBES + v6, probes, 0) + !usable;
 	lengths->bits[0] = low;
 	lengths->bits[1] = high;
-	lengths->bits_sum = sum_of_words(leaf, when, SUM_BITS + v6, low, high);
+	lengths->sum = sum_of_words(leaf, when, SUM_BITS + v6, low, high);
 }
 
 /* Called after a walk. The longer ones first. `cover`: of the only set that can judge the cgroup. */
@@ -249,7 +251,7 @@ __noinline int group_holds_v4(__u64 id, __u64 when, __be32 addr, __u32 lead)
 	if (!entry)
 		return 1;
 	bits = entry->lengths[0].bits[0];
-	if (entry->lengths[0].bits_sum != sum_of_words(id, when, SUM_BITS, bits, 0))
+	if (entry->lengths[0].sum != sum_of_words(id, when, SUM_BITS, bits, 0))
 		return 1;
 	bits >>= lead & 0x3F;
 	for (__u32 i = 0; i < 9; i++) {
@@ -285,7 +287,7 @@ __noinline int group_holds_v6(__u64 id, __u64 when, __u64 addr01, __u64 addr23, 
 		return 1;
 	low = entry->lengths[1].bits[0];
 	high = entry->lengths[1].bits[1];
-	if (entry->lengths[1].bits_sum != sum_of_words(id, when, SUM_BITS + 1, low, high))
+	if (entry->lengths[1].sum != sum_of_words(id, when, SUM_BITS + 1, low, high))
 		return 1;
 	bits = (lead & 64 ? high : low) >> (lead & 0x3F);
 	for (__u32 i = 0; i < 64; i += 8) {
@@ -338,9 +340,9 @@ static __always_inline bool none_holds_v6(__u64 probes, __u64 id, __u64 when, __
 /* The probes of a family; PROBE_ALL if nothing is known. */
 static __always_inline __u64 probes_of(volatile struct cache_entry *entry, __u64 id, __u64 when, __u32 v6)
 {
-	__u64 probes = entry->lengths[v6].probes;
+	__u64 probes = entry->probes[v6].probes;
 
-	return entry->lengths[v6].sum == sum_of_words(id, when, SUM_PROBES + v6, probes, 0) ? probes : PROBE_ALL;
+	return entry->probes[v6].sum == sum_of_words(id, when, SUM_PROBES + v6, probes, 0) ? probes : PROBE_ALL;
 }
 
 /* Whether this bit of a cover says that no rule of its set holds the address. False says nothing. */

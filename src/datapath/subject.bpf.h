@@ -25,12 +25,15 @@
 
 #define PROBES_MAX 8
 
-/* See sieve.bpf.h: which prefix lengths the rules of the names have, of one family. */
+/* See sieve.bpf.h: which prefix lengths the rules of the names have, of one family, and what of them is asked first. */
+struct cached_probes {
+	__u64 probes; /* a byte each, the rest zero */
+	__u64 sum;
+};
+
 struct cached_lengths {
-	__u64 probes; /* what is asked first: a byte each, the rest zero */
-	__u64 sum;    /* of the probes */
 	__u64 bits[2];
-	__u64 bits_sum;
+	__u64 sum;
 };
 
 /* The only set that can judge the cgroup; see judge_at_once(). */
@@ -47,8 +50,9 @@ struct cache_entry {
 	__u32 tick;
 	__u32 door;  /* bit N: the ancestor N levels below the root is in cgroup_rules */
 	__u32 count; /* of refs; may be more than fit: then nothing is known */
+	struct cached_probes probes[2]; /* IPv4, IPv6; up to here it is 64 bytes, all that most packets need */
 	__u32 refs[REFS_SIZE]; /* root first */
-	struct cached_lengths lengths[2]; /* IPv4, IPv6 */
+	struct cached_lengths lengths[2];
 	struct cached_sole_set sole;
 };
 
