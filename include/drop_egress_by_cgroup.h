@@ -173,7 +173,7 @@ static inline __u32 egress_index_place(__u64 hash, __u32 chain, __u32 mask)
  * prefixes of all rules, each in one word (a blocked Bloom filter: Putze, Sanders and
  * Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). A packet whose
  * address has no hit with any prefix length in use meets no rule. Bits of a rule are
- * set before the rule is visible, and cleared when no record needs them. Prefix length
+ * set before the rule is visible, and cleared some time after no record needs them. Prefix length
  * 0 is not in it: it matches anything.
  *
  * Lengths are asked in groups: a rule is also there with its address cut to the first
@@ -219,7 +219,7 @@ static inline __u64 egress_sieve_bits(__u64 hash)
  * divide all among the bits, set where a rule of the set holds an address of that network. IPv6: a bit for a hash of the
  * first 32 bits, in the same bitmap; rules with shorter prefixes are not in it, and where there are such ones it says nothing
  * of IPv6. A packet that finds no bit meets no rule of the set. Bits are set before a rule is visible, and
- * cleared when no record needs them. A unit that belongs to no set is zero, or was left by a writer that
+ * cleared some time after no record needs them. A unit that belongs to no set is zero, or was left by a writer that
  * failed; those are not given away before the next change that removes rules has cleared them.
  */
 #define EGRESS_COVER_UNITS_LOG 12
@@ -439,6 +439,8 @@ struct egress_control {
 	__u32 sweeps_seen;    /* library: `sweeps` when it last cleaned up behind them */
 	__u32 on_trial;       /* library: 0 = no rule has EGRESS_RULE_TRIAL_NEW or _OLD */
 	__u32 subjects;       /* library: places of `sets` and `anchors` from this one on were never used; only grows */
+	__u32 stale;          /* library: rules that went and whose bits in `sieve` and `covers` stay for now */
+	__u32 zero;
 };
 
 /* `reason_counts` (per-CPU array of u64): packets treated specially, by reason. */
@@ -493,6 +495,6 @@ EGRESS_ASSERT(sizeof(struct egress_anchor) == 16);
 EGRESS_ASSERT(sizeof(struct egress_name_key) == 260);
 EGRESS_ASSERT(sizeof(struct egress_binding) == 16);
 EGRESS_ASSERT(sizeof(struct egress_device) == 288);
-EGRESS_ASSERT(sizeof(struct egress_control) == 80);
+EGRESS_ASSERT(sizeof(struct egress_control) == 88);
 
 #endif

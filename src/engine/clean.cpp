@@ -29,15 +29,25 @@ void write_head(Tables& tables, RunSpace& space, egress_set& set, const SetSumma
   if (set.decides_until != summary.decides_until) tables.store(set.decides_until, summary.decides_until);
 }
 
-/// Sets without rules, out of their lists.
-Result<std::vector<std::uint32_t>> settle_sets(Workbench& bench, const std::unordered_set<std::uint32_t>& gone) {
-  auto summaries = summarize(bench.tables, gone);
+SetMarks sets_of(Tables& tables, const std::unordered_set<std::uint32_t>& rules) {
+  SetMarks sets(tables.sets().size());
+  for (const std::uint32_t id : rules) {
+    const egress_rule& rule = slot_of(tables, id);
+    if (rule.id == id && rule.set < sets.size()) sets[rule.set] = true;
+  }
+  return sets;
+}
+
+/// Those of these sets that have no rules are taken out of their lists, and told.
+Result<std::vector<std::uint32_t>> settle_sets(Workbench& bench, const SetMarks& meant,
+                                               const std::unordered_set<std::uint32_t>& gone) {
+  auto summaries = summarize(bench.tables, meant, gone);
   if (!summaries) return std::move(summaries).error();
   std::vector<std::uint32_t> empty;
   RunSpace space(bench.tables);
   const auto sets = known_sets(bench.tables);
   for (std::uint32_t i = 1; i < sets.size(); ++i) {
-    if ((sets[i].flags & EGRESS_SET_USED) == 0) continue;
+    if (!meant[i] || (sets[i].flags & EGRESS_SET_USED) == 0) continue;
     if (const auto summary = summaries->find(i); summary != summaries->end()) {
       write_head(bench.tables, space, sets[i], summary->second);
     } else {
@@ -137,9 +147,11 @@ Result<void> clean_sets(Workbench bench, const SetMarks& sets, bool others) {
   return bench.sets.prune_policies();
 }
 
-Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how) {
+Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Leftovers leftovers) {
   if (auto done = unlink_rules(bench.tables, bench.maintenance, rules); !done) return done;
-  auto empty = settle_sets(bench, rules);
+  const SetMarks meant =
+      leftovers == Leftovers::Own ? sets_of(bench.tables, rules) : SetMarks(bench.tables.sets().size(), true);
+  auto empty = settle_sets(bench, meant, rules);
   if (!empty) return std::move(empty).error();
   // A packet may stand on a rule, a list or a set that was just taken out.
   bench.world.wait_for_readers();
@@ -149,11 +161,14 @@ Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rul
     if (auto done = free_rule(bench.tables, id); !done) return done;
   }
   if (auto done = prune_reasons(bench.tables); !done) return done;
-  if (!rules.empty()) rebuild_sieve(bench.tables);
+  if (!rules.empty()) leave_sieve(bench.tables, rules.size());
   for (const std::uint32_t set : *empty) free_set(bench.tables, set);
   if (auto done = bench.maintenance.renew(); !done) return done;
-  if (auto done = bench.names.prune(how); !done) return std::move(done).error();
-  return empty->empty() && how == Names::Prune::Anchors ? Result<void>() : bench.sets.prune_policies();
+  const bool any = leftovers == Leftovers::Any;
+  if (auto done = bench.names.prune(any ? Names::Prune::Thorough : Names::Prune::Anchors); !done) {
+    return std::move(done).error();
+  }
+  return empty->empty() && !any ? Result<void>() : bench.sets.prune_policies();
 }
 
 }  // namespace egress

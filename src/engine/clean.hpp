@@ -36,10 +36,14 @@ struct SetMembers {
 /// `everything`: there are no other sets, and nobody needs to know how many more than `most` there are.
 [[nodiscard]] SetMembers members_of(Tables& tables, const SetMarks& sets, std::size_t most, bool everything);
 
+/// What a removal may have left behind: nothing but what its own rules needed; what rules that the kernel swept
+/// needed, too; or anything, of a writer that was killed.
+enum class Leftovers { Own, Swept, Any };
+
 /// Removes rules that no packet may match any more, and then everything that only they needed: shapes, sets,
 /// subjects, names, bindings, policies. Waits for readers wherever one may stand on what goes. May be
 /// interrupted anywhere and done again.
-[[nodiscard]] Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
+[[nodiscard]] Result<void> clean(Workbench bench, const std::unordered_set<std::uint32_t>& rules, Leftovers leftovers);
 
 /// The same for all rules of whole sets, and for these sets: what it takes is one walk over the arrays, whatever they
 /// hold. `others`: whether other sets have rules. Precondition: no packet may match any rule of theirs any more, or

@@ -327,11 +327,11 @@ Result<void> SetSummary::include(const egress_rule& rule) {
   return {};
 }
 
-Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables,
+Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables, const std::vector<bool>& sets,
                                                       const std::unordered_set<std::uint32_t>& without) {
   std::map<std::uint32_t, SetSummary> summaries;
   for (const egress_rule& rule : tables.rules()) {
-    if (rule.id == 0 || without.contains(rule.id)) continue;
+    if (rule.id == 0 || rule.set >= sets.size() || !sets[rule.set] || without.contains(rule.id)) continue;
     if (auto done = summaries[rule.set].include(rule); !done) return std::move(done).error();
   }
   return summaries;

@@ -53,8 +53,8 @@ struct SetSummary {
   void include_refusing(const egress_shape& rule);
 };
 
-/// Summaries of the sets of all rules but those named.
-[[nodiscard]] Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables,
+/// Summaries of these sets (by index, true = meant), with all of their rules but those named.
+[[nodiscard]] Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables, const std::vector<bool>& sets,
                                                                     const std::unordered_set<std::uint32_t>& without);
 
 /// Free room in `shapes`. A run that was in use when this was made is not given out again by it.

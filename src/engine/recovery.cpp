@@ -73,7 +73,7 @@ Result<void> Transaction::repair() {
   // Packets that read the epoch before the flip may still be on their way.
   world_.wait_for_readers();
   maintenance_.assume_lost();
-  if (auto done = clean(bench(), gone, Names::Prune::Thorough); !done) return done;
+  if (auto done = clean(bench(), gone, Leftovers::Any); !done) return done;
   // One who was killed in cleaning may have left bits of rules that have no record any more.
   rebuild_sieve(tables_);
   for (egress_rule& rule : tables_.rules()) {
@@ -84,9 +84,9 @@ Result<void> Transaction::repair() {
 }
 
 /// Cleaning without a change: `pending` tells the next writer and the sweep of the kernel about it.
-Result<void> Transaction::clean_up(const std::unordered_set<std::uint32_t>& rules, Names::Prune how) {
+Result<void> Transaction::clean_up(const std::unordered_set<std::uint32_t>& rules, Leftovers leftovers) {
   tables_.store(tables_.control().pending, tables_.control().epoch);
-  if (auto done = clean(bench(), rules, how); !done) return done;
+  if (auto done = clean(bench(), rules, leftovers); !done) return done;
   tables_.store(tables_.control().pending, 0u);
   return {};
 }
@@ -136,7 +136,7 @@ Result<void> Transaction::settle_flags(bool confirmed) {
     if (!is_new) tables_.store(rule.turn, 0u);
     store_flags(tables_, rule, without(rule, trial_flags));
   }
-  return gone.empty() ? Result<void>() : clean_up(gone, Names::Prune::Anchors);
+  return gone.empty() ? Result<void>() : clean_up(gone, Leftovers::Own);
 }
 
 Result<void> Transaction::confirm_trial() {
@@ -180,8 +180,8 @@ Result<void> Transaction::sweep() {
   }
   // The kernel's sweep removes rules, and leaves empty sets, their shapes, and bits in the sieve.
   if (swept_by_kernel || !gone.empty()) {
-    if (auto done = clean_up(gone, Names::Prune::Anchors); !done) return done;
-    if (gone.empty()) rebuild_sieve(tables_);
+    if (auto done = clean_up(gone, Leftovers::Swept); !done) return done;
+    if (swept_by_kernel) rebuild_sieve(tables_);
     tables_.store(control.sweeps_seen, sweeps);
   }
   tables_.store(control.next_deadline, next_deadline);

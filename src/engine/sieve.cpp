@@ -67,12 +67,23 @@ void rebuild_sieve(Tables& tables) {
     if (sieve[i] != wanted[i]) tables.store(sieve[i], wanted[i]);
   }
   rebuild_covers(tables);
+  if (tables.control().stale != 0) tables.store(tables.control().stale, 0u);
+}
+
+void leave_sieve(Tables& tables, std::size_t rules) {
+  const std::size_t stale = tables.control().stale + rules;
+  if (stale > tables.rules().size() / 1024) {
+    rebuild_sieve(tables);
+  } else {
+    tables.store(tables.control().stale, static_cast<std::uint32_t>(stale));
+  }
 }
 
 void clear_sieve(Tables& tables) {
   for (__u64& word : tables.sieve()) {
     if (word != 0) tables.store(word, std::uint64_t{0});
   }
+  if (tables.control().stale != 0) tables.store(tables.control().stale, 0u);
 }
 
 }  // namespace egress

@@ -439,7 +439,7 @@ Result<void> Transaction::finish(const Change& change) {
     if (auto done = clean_sets(bench(), change.removed_sets, change.others); !done) return done;
   } else if (removes) {
     const std::unordered_set<std::uint32_t> gone(change.removed.begin(), change.removed.end());
-    if (auto done = clean(bench(), gone, Names::Prune::Anchors); !done) return done;
+    if (auto done = clean(bench(), gone, Leftovers::Own); !done) return done;
   }
   if (removes) clear_lost_covers(tables_);  // who could go by them was waited for
   for (const std::uint32_t id : ids_) tables_.store(slot_of(tables_, id).turn, 0u);

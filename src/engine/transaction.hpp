@@ -123,7 +123,7 @@ class Transaction {
   [[nodiscard]] Result<void> settle_trial();
   [[nodiscard]] Result<void> settle_flags(bool confirmed);
   [[nodiscard]] Result<void> sweep();
-  [[nodiscard]] Result<void> clean_up(const std::unordered_set<std::uint32_t>& rules, Names::Prune how);
+  [[nodiscard]] Result<void> clean_up(const std::unordered_set<std::uint32_t>& rules, Leftovers leftovers);
   [[nodiscard]] bool subject_is_gone(std::uint32_t set);
   [[nodiscard]] bool any_subject_is_gone();
 

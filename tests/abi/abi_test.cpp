@@ -125,7 +125,9 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                    AT(egress_control, bind_failed),
                                                    AT(egress_control, sweeps_seen),
                                                    AT(egress_control, on_trial),
-                                                   AT(egress_control, subjects)}));
+                                                   AT(egress_control, subjects),
+                                                   AT(egress_control, stale),
+                                                   AT(egress_control, zero)}));
 #undef AT
 }
 

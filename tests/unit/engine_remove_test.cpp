@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "engine/index.hpp"
 #include "support/engine_lab.hpp"
 
@@ -130,6 +132,35 @@ TEST_F(EngineRemove, TakesAFewRulesOfASubjectOutOfMany) {
   for (int i = 0; i < 40; ++i) add(cgroup("/app"), rule("drop 10.0.0." + std::to_string(i)));
   EXPECT_EQ(removed({{}, cgroup("/b"), {}, false}), std::vector{few});
   for (int i = 0; i < 40; ++i) EXPECT_EQ(fate("/app", "10.0.0." + std::to_string(i)), "drop");
+}
+
+// A walk over a million rules is saved for each of few that go.
+TEST(EngineRemoveOfMany, BitsOfFewRulesStayUntilMoreHaveGone) {
+  EngineLab lab(4096);  // a thousandth: four
+  lab.world.mkdir_unbound("/app");
+  const auto bits = [&lab] {
+    std::size_t count = 0;
+    for (const __u64 word : lab.tables.sieve()) count += static_cast<std::size_t>(std::popcount(word));
+    return count;
+  };
+  const RuleId stays = lab.add(cgroup("/app"), "drop 10.0.0.1");
+  const std::size_t of_one = bits();
+  for (int i = 1; i <= 5; ++i) {
+    const RuleId goes = lab.add(cgroup("/app"), "drop 10.0." + std::to_string(i) + ".2");
+    ASSERT_TRUE(lab.engine.remove({{goes}, {}, {}, false}).ok());
+    EXPECT_EQ(lab.fate("/app", "10.0." + std::to_string(i) + ".2"), "pass");
+    EXPECT_EQ(lab.tables.control().stale, i < 5 ? static_cast<std::uint32_t>(i) : 0u);
+    EXPECT_EQ(bits() > of_one, i < 5);
+  }
+  EXPECT_EQ(lab.fate("/app", "10.0.0.1"), "drop");
+  const RuleId other = lab.add(unit("x.service"), "drop 10.0.0.9");
+  ASSERT_TRUE(lab.engine.remove({{other}, {}, {}, false}).ok());
+  EXPECT_EQ(lab.tables.control().stale, 1u);
+  ASSERT_TRUE(lab.engine.remove({{stays}, {}, {}, false}).ok());
+  lab.add(cgroup("/app"), "drop 10.0.0.1");
+  ASSERT_TRUE(lab.engine.remove({{}, {}, {}, true}).ok());
+  EXPECT_EQ(bits(), 0u);
+  EXPECT_EQ(lab.tables.control().stale, 0u);
 }
 
 TEST_F(EngineRemove, TellsOnlyTheIdsOfMoreThanAreWanted) {
