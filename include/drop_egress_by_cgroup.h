@@ -108,7 +108,7 @@ struct egress_rule {
 	__u32 addr[4];             /* network byte order; IPv4 in addr[0], rest zero; host bits zero */
 };
 
-#define EGRESS_CREATED_UNIT (1u << 27) /* ns of the boot clock, an eighth of a second: 32 bits last for 18 years */
+#define EGRESS_CREATED_UNIT (1u << 27) /* ns of the boot clock, 134 ms: 32 bits last for 18 years */
 
 #define EGRESS_TURN_GOES 0x80000000u /* the other 31 bits are the lower ones of an epoch, which are never all zero */
 

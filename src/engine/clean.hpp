@@ -6,6 +6,7 @@
 
 #include "engine/maintenance.hpp"
 #include "engine/names.hpp"
+#include "engine/records.hpp"
 #include "engine/sets.hpp"
 #include "engine/tables.hpp"
 
@@ -19,13 +20,6 @@ struct Workbench {
   Names& names;
   Sets& sets;
 };
-
-/// Sets by their index, true = meant.
-using SetMarks = std::vector<bool>;
-
-[[nodiscard]] inline bool is_of(const egress_rule& rule, const SetMarks& sets) {
-  return rule.set < sets.size() && sets[rule.set];
-}
 
 /// Who has rules in the arrays.
 struct SetMembers {

@@ -60,11 +60,6 @@ std::vector<MapMemory> memory_of(const FoundInstance& found) {
   return memory;
 }
 
-const Fd* map_of(const FoundInstance& found, const char* name) {
-  const auto at = found.maps.find(name);
-  return at == found.maps.end() ? nullptr : &at->second;
-}
-
 /// Whether a trial that was begun, neither confirmed nor over, decides about the rule.
 bool waits_for_confirmation(const egress_rule& rule, const egress_control& control, std::uint64_t now) {
   if (control.trial_deadline == EGRESS_FOREVER || control.trial_deadline <= now || unborn(rule, control.epoch)) {

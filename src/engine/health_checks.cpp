@@ -25,6 +25,11 @@ bool is_packet_hook(const Hook& hook) { return hook.group == HookGroup::Packets;
 
 }  // namespace
 
+const Fd* map_of(const FoundInstance& found, const char* name) {
+  const auto at = found.maps.find(name);
+  return at == found.maps.end() ? nullptr : &at->second;
+}
+
 void check_loaded(const Examined& examined, Findings& findings) {
   if (examined.found) return;
   Result<PinDirectory> directory = PinDirectory::open(examined.instance.pin_dir);
@@ -131,8 +136,8 @@ void check_pressure(const Examined& examined, Findings& findings) {
 
 void check_counters(const Examined& examined, Findings& findings) {
   if (!examined.found) return;
-  const auto map = examined.found->maps.find("reason_counts");
-  Result<Fd> fd = map == examined.found->maps.end() ? Error{} : map->second.duplicate();
+  const Fd* map = map_of(*examined.found, "reason_counts");
+  Result<Fd> fd = map ? map->duplicate() : Error{};
   auto counts = fd ? PerCpuMap<std::uint32_t, std::uint64_t>::adopt(std::move(*fd)) : Error{};
   auto sum = counts ? counts->sum(EGRESS_REASON_UNCOUNTED) : Error{};
   if (!sum || sum->value_or(0) == 0) return;

@@ -21,6 +21,9 @@ struct Examined {
   std::uint64_t now = 0;  ///< boot clock, nanoseconds
 };
 
+/// One of its maps; nullptr if it has none of this name.
+[[nodiscard]] const Fd* map_of(const FoundInstance& found, const char* name);
+
 // Of the instance.
 void check_loaded(const Examined& examined, Findings& findings);
 void check_links(const Examined& examined, Findings& findings);

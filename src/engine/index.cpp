@@ -160,13 +160,13 @@ struct Member {
 
 /// Writes every chain from the records alone, without the rules of these sets. Like write_chain(), but what is right
 /// already is not stored.
-Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets) {
+Result<void> rebuild_without_sets(Tables& tables, Maintenance& maintenance, const SetMarks& sets) {
   std::vector<Member> stay;
   for (const egress_rule& rule : tables.rules()) {
     if (maintenance.is_due()) {
       if (auto done = maintenance.renew(); !done) return done;
     }
-    if (rule.id == 0 || (rule.set < sets.size() && sets[rule.set])) continue;
+    if (rule.id == 0 || is_of(rule, sets)) continue;
     for (const egress_chain chain : chains_of(rule)) {
       stay.push_back({place_of(tables, rule, chain).place, rule.id, chain});
     }
@@ -279,7 +279,7 @@ Result<void> unlink_rules(Tables& tables, Maintenance& maintenance, const std::u
   return swept_again_and_again();
 }
 
-Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets, bool others) {
+Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const SetMarks& sets, bool others) {
   for (int attempt = 0; attempt < rebuild_attempts; ++attempt) {
     maintenance.start_afresh();
     if (others) {
@@ -327,11 +327,11 @@ Result<void> SetSummary::include(const egress_rule& rule) {
   return {};
 }
 
-Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables, const std::vector<bool>& sets,
+Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables, const SetMarks& sets,
                                                       const std::unordered_set<std::uint32_t>& without) {
   std::map<std::uint32_t, SetSummary> summaries;
   for (const egress_rule& rule : tables.rules()) {
-    if (rule.id == 0 || rule.set >= sets.size() || !sets[rule.set] || without.contains(rule.id)) continue;
+    if (rule.id == 0 || !is_of(rule, sets) || without.contains(rule.id)) continue;
     if (auto done = summaries[rule.set].include(rule); !done) return std::move(done).error();
   }
   return summaries;

@@ -11,6 +11,7 @@
 
 #include "core/encode.hpp"
 #include "engine/maintenance.hpp"
+#include "engine/records.hpp"
 #include "engine/tables.hpp"
 
 /// The way from a destination to its rules: chains of rules, and the lists of shapes of a set.
@@ -37,8 +38,7 @@ namespace egress {
 
 /// Takes all rules of these sets (by index) out of their chains: all chains are written anew from the rules that stay.
 /// `others`: whether there may be any.
-[[nodiscard]] Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const std::vector<bool>& sets,
-                                       bool others);
+[[nodiscard]] Result<void> unlink_sets(Tables& tables, Maintenance& maintenance, const SetMarks& sets, bool others);
 
 /// What the head of a set says about its rules.
 struct SetSummary {
@@ -53,8 +53,8 @@ struct SetSummary {
   void include_refusing(const egress_shape& rule);
 };
 
-/// Summaries of these sets (by index, true = meant), with all of their rules but those named.
-[[nodiscard]] Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables, const std::vector<bool>& sets,
+/// Summaries of these sets, with all of their rules but those named.
+[[nodiscard]] Result<std::map<std::uint32_t, SetSummary>> summarize(Tables& tables, const SetMarks& sets,
                                                                     const std::unordered_set<std::uint32_t>& without);
 
 /// Free room in `shapes`. A run that was in use when this was made is not given out again by it.

@@ -56,6 +56,13 @@ void bring_all(Tables& tables);
 /// Before the first store to a place of either.
 void know_subject(Tables& tables, std::uint32_t place);
 
+/// Sets by their index, true = meant.
+using SetMarks = std::vector<bool>;
+
+[[nodiscard]] inline bool is_of(const egress_rule& rule, const SetMarks& sets) {
+  return rule.set < sets.size() && sets[rule.set];
+}
+
 /// The record at the place of this id, whoever stands there.
 [[nodiscard]] egress_rule& slot_of(Tables& tables, std::uint32_t id);
 

@@ -99,7 +99,7 @@ Result<std::uint32_t> Sets::ensure(const SetName& name) {
                  "",
                  format(name.subject),
                  "no room for more subjects and policies",
-                 "unload, then load with a larger size, which helps up to 65536: egress load --max-rules N",
+                 "unload, then load with a larger size, which helps up to 65535: egress load --max-rules N",
                  0};
   }
   know_subject(tables_, search_from_);
