@@ -55,6 +55,12 @@ Error unloaded() {
   return Error{ErrorKind::NotFound, operation, {}, "unloaded: nothing is left to follow", "egress load", 0};
 }
 
+/// For what fails while pins go: an unload that is at work ends first.
+bool is_unloaded(const StrictParts& parts) {
+  const Result<DirectoryLock> others_done = DirectoryLock::acquire(parts.directory);
+  return !parts.directory.contains("meta");
+}
+
 }  // namespace
 
 struct StrictFollower::State {
@@ -146,6 +152,7 @@ Result<void> StrictFollower::State::renew(StrictParts& parts, Followed& followed
     return {};
   }
   Result<StrictReport> put_on = strict_on(instance, followed.request);
+  if (!put_on && is_unloaded(parts)) return unloaded();
   if (!put_on) {
     wait(followed, put_on.error(), changes);
     return {};
@@ -201,8 +208,10 @@ Result<std::vector<StrictChange>> StrictFollower::renew() {
   if (!parts) return std::move(parts).error();
   std::vector<StrictChange> changes;
   for (State::Followed& followed : state_->all) {
-    if (Result<void> done = state_->renew(*parts, followed, changes); !done)
+    if (Result<void> done = state_->renew(*parts, followed, changes); !done) {
+      if (is_unloaded(*parts)) return unloaded();
       return std::move(done).error().in(operation);
+    }
   }
   return changes;
 }

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +29,9 @@ namespace {
 
 /// Mounts that may lie over a pin directory before unload gives up.
 constexpr int mounts_over_limit = 16;
+
+/// How long unload waits for a command that holds the lock. A million rules are in force sooner.
+constexpr std::chrono::milliseconds patience_with_others{2000};
 
 constexpr std::string_view being_replaced = "_new";  ///< the end of a pin name while the loader replaces the pin
 
@@ -102,6 +107,15 @@ bool make_mounts_private() {
   if (!mounts) return false;
   for (const Mount& mount : *mounts) ::mount("none", mount.point.c_str(), nullptr, MS_PRIVATE, nullptr);
   return true;
+}
+
+/// A command that is at work ends first: what it attaches while pins go would stay without one. Nobody keeps the filter
+/// on by holding the lock, though.
+std::optional<DirectoryLock> wait_for_others(const Instance& instance) {
+  Result<PinDirectory> directory = PinDirectory::open(instance.pin_dir);
+  if (!directory) return std::nullopt;
+  Result<DirectoryLock> lock = DirectoryLock::acquire(*directory, patience_with_others);
+  return lock ? std::optional(*std::move(lock)) : std::nullopt;
 }
 
 /// Runs in a child: in a mount namespace of its own, takes off one mount after the other that lies on the way
@@ -197,6 +211,7 @@ bool is_pinned_for_another_root(const Instance& instance) {
 }  // namespace
 
 Result<void> unload(const Instance& instance) {
+  const std::optional<DirectoryLock> others_done = wait_for_others(instance);
   Result<std::optional<FoundInstance>> found = find_instance(instance);
   if (!found) return std::move(found).error().in("unload");
   if (found->has_value()) {

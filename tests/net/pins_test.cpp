@@ -264,5 +264,21 @@ TEST_F(Pins, M4UnloadAsksNobody) {
   EXPECT_TRUE(drops());
 }
 
+TEST_F(Pins, AnUnloadWaitsForACommandAtWork) {
+  load_with_a_rule();
+  const int lock = open(lab().pin_dir().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(flock(lock, LOCK_EX), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  Running unload(lab().invocation({"unload", "--force"}));
+  while (std::chrono::steady_clock::now() - begin < 300ms) {
+    const bool dropped = drops();
+    if (std::chrono::steady_clock::now() - begin > 1s) break;  // it does not wait for ever
+    EXPECT_TRUE(dropped);
+  }
+  close(lock);
+  EXPECT_EQ(unload.finish().status, 0);
+  EXPECT_FALSE(drops());
+}
+
 }  // namespace
 }  // namespace egress::test

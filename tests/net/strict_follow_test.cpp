@@ -173,6 +173,28 @@ TEST_F(StrictFollow, WhatIsMissingIsToldOnceAndUnloadEndsIt) {
   EXPECT_EQ(events[1]["device"], "d0");
 }
 
+// Nothing that an unload takes off is put on again, nor told as missing, wherever in it the follower looks.
+TEST_F(StrictFollow, AnUnloadIsToldAsNothingElse) {
+  for (const char* way : {"--dev p0", "--dev p0 --as-filter"}) {
+    for (int round = 0; round < 4; ++round) {
+      (void)done("load");
+      Running follower = follow(host(), way);
+      ASSERT_TRUE(guards(1));
+      Running unload(lab().invocation({"unload"}));
+      for (int look = 0; look < 6; ++look) {
+        ip(host(), "link add x0 type veth peer name x1");
+        ip(host(), "link delete x0");
+      }
+      ASSERT_EQ(unload.finish().status, 0);
+      const Outcome outcome = follower.finish();
+      ASSERT_EQ(outcome.status, 3) << outcome.text();
+      ASSERT_TRUE(events_of(outcome).empty()) << way << "\n" << outcome.text();
+      const Outcome filters = at(host(), words_of("tc filter show dev p0 egress"));
+      ASSERT_EQ(filters.out, "") << "stayed";
+    }
+  }
+}
+
 TEST_F(StrictFollow, AProcessIsFollowedAsItsCgroup) {
   const auto container = std::make_unique<Actor>(lab().actor("/a"));
   (void)done("load");
