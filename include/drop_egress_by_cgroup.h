@@ -22,7 +22,7 @@
 #endif
 
 /* Raised whenever a key, value or meaning below changes. */
-#define EGRESS_ABI 7
+#define EGRESS_ABI 8
 
 /* ---- 1. The template's maps: the door for any tool that writes BPF maps ---- */
 
@@ -432,7 +432,7 @@ struct egress_control {
 	__u64 next_deadline;  /* nothing ends before; library lowers, sweep raises; both hold `maintenance` */
 	__u64 lease_until;    /* library: a holder of `maintenance` that is silent for longer has lost it */
 	__u32 maintenance;    /* enum egress_maintenance; compare-and-swap */
-	__u32 sweeps;         /* sweep: how often it went through the rules */
+	__u32 rejects;        /* library: 0 = no rule has EGRESS_ACTION_REJECT; may stay 1 when the last one went */
 	__u64 swept_at;       /* sweep: when the timer last fired; 0 = never */
 	__u64 clock;          /* the clock program: now */
 	__u32 bind_failed;    /* cgroup_mkdir: names it could not bind (map full) */
@@ -440,7 +440,7 @@ struct egress_control {
 	__u32 on_trial;       /* library: 0 = no rule has EGRESS_RULE_TRIAL_NEW or _OLD */
 	__u32 subjects;       /* library: places of `sets` and `anchors` from this one on were never used; only grows */
 	__u32 stale;          /* library: rules that went and whose bits in `sieve` and `covers` stay for now */
-	__u32 zero;
+	__u32 sweeps;         /* sweep: how often it went through the rules */
 };
 
 /* `reason_counts` (per-CPU array of u64): packets treated specially, by reason. */

@@ -189,7 +189,7 @@ static __always_inline int filter_packet(struct __sk_buff *skb)
 	int verdict;
 	__u64 when;
 
-	if (!totals || !control || !entry)
+	if (!LIKELY(totals && control && entry))
 		return SKB_PASS; /* arrays, and indices within them: cannot be */
 	totals->packets_processed += segments_of(skb);
 	when = when_of(*(volatile __u32 *)&control->epoch);
@@ -215,14 +215,24 @@ int egress_skb(struct __sk_buff *skb)
  * Receivers on this host get their copy of a multicast or broadcast datagram from a
  * clone that meets no packet hook: such sends must end at the system call.
  */
+static __always_inline bool is_for_many(__be32 first, bool v6)
+{
+	if (v6)
+		return (first & bpf_htonl(0xFF000000)) == bpf_htonl(0xFF000000);
+	return (first & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || first == U32_MAX;
+}
+
+/* Which unicast-looking IPv4 addresses are broadcast, routing knows; only such sockets may send there. */
+static __always_inline bool may_broadcast(__u64 socket_flags)
+{
+	return socket_flags & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_BROADCAST));
+}
+
 static __always_inline bool has_local_copies(struct sock *sk, const struct flow *flow)
 {
-	if (flow->flags & FLOW_V6)
-		return (flow->addr[0] & bpf_htonl(0xFF000000)) == bpf_htonl(0xFF000000);
-	if ((flow->addr[0] & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || flow->addr[0] == U32_MAX)
+	if (is_for_many(flow->addr[0], flow->flags & FLOW_V6))
 		return true;
-	/* Which unicast-looking addresses are broadcast, routing knows; only such sockets may send there. */
-	return BPF_CORE_READ(sk, __sk_common.skc_flags) & (1ul << bpf_core_enum_value(enum sock_flags, SOCK_BROADCAST));
+	return !(flow->flags & FLOW_V6) && may_broadcast(BPF_CORE_READ(sk, __sk_common.skc_flags));
 }
 
 static __always_inline __u64 judge_flow(struct cgroup *cgroup, const struct subject *subject, __u32 epoch,
@@ -290,14 +300,33 @@ __noinline int judge_call(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23,
 	return CALL_EPERM;
 }
 
+/*
+ * Whether the packet hook alone decides, whatever the rules say: none rejects, and no datagram has local copies.
+ * False where the socket cannot be looked at without a call of a helper.
+ */
+static __always_inline bool is_left_to_packets(struct bpf_sock_addr *call, const struct egress_control *control,
+					       __be32 first, bool v6)
+{
+	struct sock *sk = socket_of_call(call);
+
+	return sk && !is_for_many(first, v6) && !may_broadcast(sk->__sk_common.skc_flags) &&
+	       !*(volatile __u32 *)&control->rejects;
+}
+
 /* Nearly every call: of a cgroup that no rule names, or to where no rule points. */
 static __always_inline bool is_common_call(struct bpf_sock_addr *ctx, __u64 addr01, __u64 addr23, __u32 flags)
 {
 	struct egress_control *control = the_control();
-	__u64 id = cgroup_of_call(ctx), when;
-	struct cache_entry *entry = cache_slot(id);
+	struct cache_entry *entry;
+	__u64 id, when;
 
-	if (!id || !control || !entry)
+	if (!control)
+		return false;
+	if (is_left_to_packets(ctx, control, addr01, flags & FLOW_V6))
+		return true;
+	id = cgroup_of_call(ctx);
+	entry = cache_slot(id);
+	if (!id || !entry)
 		return false;
 	when = when_of(*(volatile __u32 *)&control->epoch);
 	return has_no_rules(entry, id, when) || meets_none(entry, id, when, addr01, addr23, flags & FLOW_V6);

@@ -251,11 +251,11 @@ static __always_inline bool is_plain_v4(struct __sk_buff *skb)
 	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u16 total;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || data + IPV4_HEADER + PORTS_SIZE > end)
+	if (!LIKELY(skb->protocol == bpf_htons(ETH_P_IP) && data + IPV4_HEADER + PORTS_SIZE <= end))
 		return false;
 	total = bpf_ntohs(*(__be16 *)(data + 2));
-	return data[0] == 0x45 && !(*(__be16 *)(data + 6) & bpf_htons(FRAGMENT_OFFSET)) &&
-	       !(total && total < IPV4_HEADER);
+	return LIKELY(data[0] == 0x45 && !(*(__be16 *)(data + 6) & bpf_htons(FRAGMENT_OFFSET)) &&
+		      !(total && total < IPV4_HEADER));
 }
 
 static __always_inline bool is_plain_v6(struct __sk_buff *skb)

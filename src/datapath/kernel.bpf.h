@@ -22,6 +22,12 @@
 #define U64_MAX 0xFFFFFFFFFFFFFFFFull
 #define NSEC_PER_SEC 1000000000ull
 
+/*
+ * What nearly every packet does, straight ahead: the less code it runs through, the less of it has to be
+ * fetched again after all that the kernel ran since the last packet.
+ */
+#define LIKELY(condition_) __builtin_expect(!!(condition_), 1)
+
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
 /*

@@ -351,7 +351,7 @@ static __always_inline bool is_uncovered(__u32 cover, __u32 bit)
 	__u32 word = egress_cover_word(cover, cover_unit_log) + (bit >> 6);
 	__u64 *found = bpf_map_lookup_elem(&covers, &word);
 
-	return found && !(*(volatile __u64 *)found >> (bit & 63) & 1);
+	return LIKELY(found && !(*(volatile __u64 *)found >> (bit & 63) & 1));
 }
 
 /* Whether an address meets no rule. False says nothing. */
@@ -366,7 +366,7 @@ static __always_inline bool meets_none(volatile struct cache_entry *entry, __u64
 			return true;
 		return probes != PROBE_ALL && none_holds_v6(probes, id, when, addr01, addr23);
 	}
-	if (cover && is_uncovered(cover, egress_cover_bit(cover, cover_unit_log, __builtin_bswap32(addr01))))
+	if (LIKELY(cover) && is_uncovered(cover, egress_cover_bit(cover, cover_unit_log, __builtin_bswap32(addr01))))
 		return true;
 	probes &= (1ull << COVER_SHIFT) - 1;
 	return probes != PROBE_ALL && none_holds_v4(probes, id, when, addr01);
@@ -377,7 +377,7 @@ static __always_inline bool passes_sieve(struct __sk_buff *skb, volatile struct 
 {
 	__u8 *data = (void *)(long)skb->data;
 
-	if (is_plain_v4(skb))
+	if (LIKELY(is_plain_v4(skb)))
 		return meets_none(entry, id, when, DESTINATION_V4(data)[0], 0, false);
 	if (!is_plain_v6(skb))
 		return false;

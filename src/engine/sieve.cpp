@@ -49,6 +49,7 @@ void enter_into_sieve(Tables& tables, const egress_rule& rule) {
     if ((word & place.bits) != place.bits) tables.store(word, word | place.bits);
   });
   enter_into_cover(tables, rule);
+  if (rule.action == EGRESS_ACTION_REJECT && tables.control().rejects == 0) tables.store(tables.control().rejects, 1u);
 }
 
 void ask_sieve_for(Tables& tables, const egress_rule& rule) {
@@ -59,14 +60,17 @@ void ask_sieve_for(Tables& tables, const egress_rule& rule) {
 void rebuild_sieve(Tables& tables) {
   const auto sieve = tables.sieve();
   std::vector<__u64> wanted(sieve.size());
+  std::uint32_t rejects = 0;
   for (const egress_rule& rule : tables.rules()) {
     if (rule.id == 0) continue;
+    if (rule.action == EGRESS_ACTION_REJECT) rejects = 1;
     for_each_place(rule, sieve.size(), [&](const Place& place) { wanted[place.word] |= place.bits; });
   }
   for (std::size_t i = 0; i < sieve.size(); ++i) {
     if (sieve[i] != wanted[i]) tables.store(sieve[i], wanted[i]);
   }
   rebuild_covers(tables);
+  if (tables.control().rejects != rejects) tables.store(tables.control().rejects, rejects);
   if (tables.control().stale != 0) tables.store(tables.control().stale, 0u);
 }
 
@@ -83,6 +87,7 @@ void clear_sieve(Tables& tables) {
   for (__u64& word : tables.sieve()) {
     if (word != 0) tables.store(word, std::uint64_t{0});
   }
+  if (tables.control().rejects != 0) tables.store(tables.control().rejects, 0u);
   if (tables.control().stale != 0) tables.store(tables.control().stale, 0u);
 }
 

@@ -5,11 +5,12 @@
 
 #include "engine/tables.hpp"
 
-/// The filter over all prefixes that lets packets by which meet no rule, and with it those of single sets (covers.hpp):
-/// what it means is said in drop_egress_by_cgroup.h, how it is asked in datapath/sieve.bpf.h.
+/// The filter over all prefixes that lets packets by which meet no rule, and with it those of single sets (covers.hpp)
+/// and whether any rule refuses calls (`control.rejects`): what it means is said in drop_egress_by_cgroup.h, how it is
+/// asked in datapath/sieve.bpf.h and by the hooks of calls.
 namespace egress {
 
-/// Makes packets look for this rule. To be called before it is visible.
+/// Makes packets and calls look for this rule. To be called before it is visible.
 void enter_into_sieve(Tables& tables, const egress_rule& rule);
 
 /// Brings what enter_into_sieve() will touch into the caches.

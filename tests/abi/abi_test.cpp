@@ -119,7 +119,7 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                    AT(egress_control, next_deadline),
                                                    AT(egress_control, lease_until),
                                                    AT(egress_control, maintenance),
-                                                   AT(egress_control, sweeps),
+                                                   AT(egress_control, rejects),
                                                    AT(egress_control, swept_at),
                                                    AT(egress_control, clock),
                                                    AT(egress_control, bind_failed),
@@ -127,7 +127,7 @@ TEST_F(Object, AgreesWithThisCompilerOnEveryStructure) {
                                                    AT(egress_control, on_trial),
                                                    AT(egress_control, subjects),
                                                    AT(egress_control, stale),
-                                                   AT(egress_control, zero)}));
+                                                   AT(egress_control, sweeps)}));
 #undef AT
 }
 

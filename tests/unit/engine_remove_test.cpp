@@ -163,6 +163,26 @@ TEST(EngineRemoveOfMany, BitsOfFewRulesStayUntilMoreHaveGone) {
   EXPECT_EQ(lab.tables.control().stale, 0u);
 }
 
+// While no rule rejects, calls are left to the packet hook without a look at the rules.
+TEST_F(EngineRemove, TheWordThatARuleRejectsGoesWithTheLastOne) {
+  const auto rejects = [this] { return tables.control().rejects != 0; };
+  add(cgroup("/app"), "drop 10.0.0.1");
+  add(cgroup("/app"), "allow 10.0.0.2");
+  EXPECT_FALSE(rejects());
+  const RuleId one = add(cgroup("/app"), rule("reject 10.0.0.3"));
+  const RuleId two = add(unit("x.service"), rule("reject 10.0.0.3"));
+  EXPECT_TRUE(rejects());
+  for (const RuleId id : {one, two}) {
+    EXPECT_TRUE(rejects());
+    EXPECT_EQ(removed({{id}, {}, {}, false}), std::vector{id});
+  }
+  EXPECT_FALSE(rejects());
+  add(cgroup("/app"), rule("reject 10.0.0.3"));
+  EXPECT_TRUE(rejects());
+  (void)removed({{}, {}, {}, true});
+  EXPECT_FALSE(rejects());
+}
+
 TEST_F(EngineRemove, TellsOnlyTheIdsOfMoreThanAreWanted) {
   add(cgroup("/app"), "drop 10.0.0.1");
   add(cgroup("/app"), "drop 10.0.0.2");
