@@ -133,8 +133,8 @@ class Filter {
   /// After load(): the parts of the program that this kernel refused, each "name: what it said".
   [[nodiscard]] const std::vector<std::string>& missing() const;
 
-  /// Takes everything of the instance off, whoever holds what. Finds links by kernel id when pins cannot
-  /// be read. NotFound if there is nothing.
+  /// Takes everything of the instance off, whoever holds what; a command at work is waited for, two seconds at most.
+  /// Finds links by kernel id when pins cannot be read. NotFound if there is nothing.
   [[nodiscard]] static Result<void> unload(const Instance& instance);
 
   Filter(Filter&&) noexcept;
